@@ -1,0 +1,1 @@
+"""The simulator: sockets, modems, vehicles and chargers around the `iso15118` package."""

@@ -1,0 +1,1 @@
+"""V2G certificate hierarchies: minted, inspected, and broken on purpose."""
