@@ -1,0 +1,167 @@
+"""The input language of the EXI compiler: what a schema says, free of any message class or XSD file.
+
+Only data lives here. `iso15118.messages` derives these objects from its classes; `iso15118.exi.grammar` turns them into
+grammars; the exporters, validators and the XML and JSON forms read them too. Terms are those of W3C XML Schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal, NamedTuple
+
+UNBOUNDED: Literal[-1] = -1
+"""`max_occurs` of a particle without an upper limit."""
+
+
+class QName(NamedTuple):
+    """A qualified name; `namespace` is empty for unqualified names."""
+
+    local: str
+    namespace: str
+
+    def __str__(self) -> str:
+        return f"{{{self.namespace}}}{self.local}" if self.namespace else self.local
+
+
+class Kind(Enum):
+    """How a simple value is held in Python: bool, int, an Enum of str, str or bytes."""
+
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    ENUMERATION = "enumeration"
+    STRING = "string"
+    BINARY = "binary"
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleType:
+    """A simple type: its XSD built-in `base`, its own name if it has one, and its facets.
+
+    `minimum`/`maximum` are inclusive and already include the bounds of the built-in type; None means unbounded.
+    Lengths count code points for strings and octets for binary types.
+    """
+
+    kind: Kind
+    base: str
+    name: str | None = None
+    namespace: str | None = None
+    minimum: int | None = None
+    maximum: int | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    enumeration: type[Enum] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeUse:
+    """An attribute of a complex type; `field` is the Python attribute that holds it."""
+
+    qname: QName
+    type: SimpleType
+    required: bool
+    field: str
+
+
+@dataclass(slots=True, eq=False)
+class Element:
+    """An element declaration, global or local.
+
+    `wrapper` is set for an element of simple type whose value is held in a one-field class (field `value`): global elements that can
+    be a document of their own, and alternatives that only their class tells apart.
+    """
+
+    qname: QName
+    type: ComplexType | SimpleType
+    wrapper: type | None = None
+    substitutes: Element | None = None
+    abstract: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ElementParticle:
+    """`element` between `min_occurs` and `max_occurs` times, held in the Python attribute `field` (a list if `is_list`).
+
+    `substitutable` marks a reference to a global element: the members of its substitution group may stand in its place.
+    """
+
+    element: Element
+    field: str
+    min_occurs: int = 1
+    max_occurs: int = 1
+    is_list: bool = False
+    substitutable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wildcard:
+    """Any element. `namespace` is "##any" or "##other" (not the target namespace)."""
+
+    namespace: str
+    field: str
+    min_occurs: int = 1
+    max_occurs: int = 1
+    is_list: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    particles: tuple[Particle, ...]
+    min_occurs: int = 1
+    max_occurs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    particles: tuple[Particle, ...]
+    min_occurs: int = 1
+    max_occurs: int = 1
+
+
+Particle = ElementParticle | Wildcard | Sequence | Choice
+
+
+@dataclass(slots=True, eq=False)
+class ComplexType:
+    """A complex type and the Python class that holds it.
+
+    `content` is the whole content model, that of the base type included; `text` is the simple type of the content of a type with
+    simple content (held in the Python attribute `value`). In a `mixed` type the Python attribute `content` is a list that holds text
+    (str) and elements in document order.
+    `base` and `own_content` say how the type extends another, for those who print schemas.
+    """
+
+    name: QName
+    cls: type
+    attributes: tuple[AttributeUse, ...] = ()
+    content: Sequence | Choice = Sequence(())
+    own_content: Sequence | Choice = Sequence(())
+    own_attributes: tuple[AttributeUse, ...] = ()
+    text: SimpleType | None = None
+    mixed: bool = False
+    abstract: bool = False
+    base: ComplexType | None = None
+    doc: str = ""
+    field_docs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Schema:
+    """A schema set: every global element of one XSD and of all that it imports."""
+
+    name: str
+    target_namespace: str
+    elements: tuple[Element, ...]
+    qualified_namespaces: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class AnyElement:
+    """An element that a wildcard let in and that no declaration of the schema set describes.
+
+    `content` holds text (str) and child elements in document order; an element the schema set declares is held by its class.
+    """
+
+    qname: QName
+    attributes: dict[QName, str] = field(default_factory=dict)
+    content: list[object] = field(default_factory=list)

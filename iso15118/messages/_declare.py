@@ -1,0 +1,152 @@
+"""How a message class declares itself; nothing here knows a message, an EXI code or a file.
+
+A complex type is a subclass of `Node`; its fields are declared in the order of the schema:
+
+    class DC_PreChargeReq(V2GRequest):
+        ev_processing: Processing = element("EVProcessing")
+        ev_present_voltage: Volt = element("EVPresentVoltage")
+
+The annotation carries the rest: `X | None` is an optional element, `Annotated[list[X], Occurs(1, 8)]` a repeated one,
+`msgspec.Meta` gives facets, `Xsd` the XSD type, `Unit` the physical unit. A union of classes is either a choice
+(`choice("EIM_AReqAuthorizationMode", "PnC_AReqAuthorizationMode")`, names in the order of the union) or, with a single name, a reference to the
+head of a substitution group. Building a message never validates it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+import msgspec
+
+from ..exi.schema import Choice, Sequence
+
+E = TypeVar("E", bound=type[Enum])
+C = TypeVar("C", bound="type[Node]")
+
+_MISSING: Any = msgspec.NODEFAULT
+
+
+def element(name: str, *, default: Any = _MISSING, default_factory: Any = _MISSING) -> Any:
+    """A child element with the wire name `name`."""
+    return msgspec.field(name=name, default=default, default_factory=default_factory)
+
+
+def attribute(name: str, *, default: Any = _MISSING) -> Any:
+    """An XML attribute with the wire name `name`; "@name" in the JSON form."""
+    return msgspec.field(name="@" + name, default=default)
+
+
+def choice(*names: str, default: Any = _MISSING) -> Any:
+    """Exactly one of several elements (none, if the field is optional); names in the order of the annotation's union."""
+    return msgspec.field(name="|".join(names), default=default)
+
+
+@dataclass(frozen=True, slots=True)
+class Xsd:
+    """The XSD built-in type `base` of a simple value, and the schema's own name for the restricted type."""
+
+    base: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Physical unit of a value, for documentation and display."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Occurs:
+    """Least and greatest number of entries of a list; `maximum=None` is unbounded."""
+
+    minimum: int
+    maximum: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The field is one alternative of the choice called `group` among simple values; `optional` if none is allowed."""
+
+    group: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOther:
+    """The field holds elements that a wildcard of this namespace constraint lets in ("##any" or "##other")."""
+
+    namespace: str
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(element, attribute, choice, msgspec.field))
+class Node(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A complex type: attributes and child elements as fields, in schema order, base type's first.
+
+    The schema's name of the type is the class name + "Type" unless `xsd_type` says otherwise. `mixed` types hold text and
+    elements in a field `content`. `content_model` replaces the plain sequence of fields where the schema nests groups; it
+    names fields by their Python names.
+    """
+
+    xsd_type: ClassVar[str | None] = None
+    abstract: ClassVar[bool] = False
+    mixed: ClassVar[bool] = False
+    content_model: ClassVar[Group | None] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A nested sequence or choice of fields (by Python name) and further groups."""
+
+    kind: type[Sequence] | type[Choice]
+    members: tuple[str | Group, ...]
+    minimum: int = 1
+    maximum: int | None = 1
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalElement:
+    """A global element declaration: its wire name, its class, and the class of the head whose place it may take."""
+
+    name: str
+    cls: type[Node]
+    substitutes: type[Node] | None = None
+
+
+GLOBAL_ELEMENTS: dict[str, list[GlobalElement]] = {}
+"""Global elements by the module that declares them."""
+
+ENUMERATION_NAMES: dict[type[Enum], str] = {}
+"""The schema's name of each enumeration."""
+
+
+def global_element(
+    name: str | None = None, *, substitutes: type[Node] | None = None
+) -> Callable[[C], C]:
+    """Declare a global element of the decorated class, called like the class unless `name` is given."""
+
+    def register(cls: C) -> C:
+        GLOBAL_ELEMENTS.setdefault(cls.__module__, []).append(GlobalElement(name or cls.__name__, cls, substitutes))
+        return cls
+
+    return register
+
+
+def enumeration(name: str) -> Callable[[E], E]:
+    """Name an enumeration as the schema does; members are in schema order, which is the order of their EXI codes."""
+
+    def register(cls: E) -> E:
+        ENUMERATION_NAMES[cls] = name
+        return cls
+
+    return register
+
+
+class SimpleElement(Node):
+    """An element of simple type that stands alone or among alternatives; subclasses annotate `value`.
+
+    The element has the simple type itself; the class only tells it from others.
+    """
