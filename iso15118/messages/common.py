@@ -1,4 +1,5 @@
-"""ISO 15118-20 CommonMessages: session, authorization, services, schedules, power delivery, metering, parking.
+"""ISO 15118-20 CommonMessages: session, authorization, services, schedules, power delivery,
+metering, parking.
 
 Payload type 0x8002; MeteringConfirmation travels on 0x8102, VehicleCheckIn and VehicleCheckOut on 0x8104.
 """
@@ -179,7 +180,6 @@ class EIM_AReqAuthorizationMode(Node):
     """Empty."""
 
 
-@global_element()
 class PnC_AReqAuthorizationMode(Node):
     """Signed with the contract key."""
 
@@ -525,7 +525,6 @@ class PriceSchedule(Node):
     price_schedule_description: Description | None = element("PriceScheduleDescription", default=None)
 
 
-@global_element()
 class AbsolutePriceSchedule(PriceSchedule):
     """Prices in a currency (Pricing 1); may be signed by the eMSP."""
 
@@ -558,7 +557,6 @@ class PriceLevelScheduleEntryList(Node):
     )
 
 
-@global_element()
 class PriceLevelSchedule(PriceSchedule):
     """Prices as levels (Pricing 2); may be signed by the eMSP."""
 
