@@ -202,8 +202,12 @@ def draft(
     urls: Urls | None = None,
     critical_identifiers: bool = False,
     key: AnyPrivateKey | None = None,
+    more_usage: frozenset[str] = frozenset(),
 ) -> Draft:
-    """A draft that fulfils the profile of `role`; its validity is cut to its issuer's (shell model)."""
+    """A draft that fulfils the profile of `role`; its validity is cut to its issuer's (shell model).
+
+    `more_usage` adds key usage bits the profile tolerates.
+    """
     cell = profile(role, edition, family)
     urls = urls or Urls()
     not_after = not_before + timedelta(days=days or cell.days)
@@ -213,10 +217,7 @@ def draft(
     serial = int.from_bytes(entropy(f"serial {name}", 16), "big") >> 1 | 1
     result = Draft(name, cell, subject, key, issuer, not_before, not_after, serial)
     result.set_extension(x509.BasicConstraints(cell.is_ca, cell.path_length), True)
-    usage = cell.key_usage
-    if edition is Edition.AMD1 and name.startswith("oem_sub"):
-        usage = usage - {"crl_sign"}  # chargers tested against the amendment refuse it in the vehicle chain
-    result.set_extension(key_usage(usage), True)
+    result.set_extension(key_usage(cell.key_usage | more_usage), True)
     short = role is Role.CONTRACT and edition is not Edition.ISO_2  # 16 hex digits in the key wrapping
     result.set_extension(subject_key_id(key, short=short), critical_identifiers)
     if issuer is not None:

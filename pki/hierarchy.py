@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import x448
 
 from pki.certificate import Credential, Urls, create_file, draft, pem, subject_name
 from pki.keys import Entropy, seeded_entropy, system_entropy
-from pki.profiles import ALLOWED_FAMILIES, DEFAULT_FAMILY, Edition, Family, Role
+from pki.profiles import ALLOWED_FAMILIES, DEFAULT_FAMILY, Edition, Family, Role, profile
 
 MANIFEST = "hierarchy.json"
 
@@ -140,6 +140,7 @@ class Hierarchy:
         dc = "EV" if node.role is Role.VEHICLE and self.edition is Edition.AMD1 else node.dc
         # Parents start before their children, so that no certificate is valid outside its issuer's validity.
         depth = 0 if issuer is None else len(issuer.path) + 1
+        tolerated = profile(node.role, self.edition, self.family).tolerated_usage
         finished = draft(
             node.name,
             node.role,
@@ -152,6 +153,7 @@ class Hierarchy:
             days=days,
             urls=self.urls,
             critical_identifiers=critical_identifiers,
+            more_usage=frozenset() if node.dc == "OEM" else tolerated & {"crl_sign"},
             key=None if node.foreign_key is None else self[node.foreign_key].key,
         ).finish()
         self.credentials[node.name] = finished

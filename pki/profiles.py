@@ -153,6 +153,9 @@ def profile(role: Role, edition: Edition, family: Family | None = None) -> Profi
         cell = replace(cell, key_usage=cell.key_usage | {"key_agreement"})
     if edition is Edition.AMD1 and role is Role.VEHICLE:
         cell = replace(cell, dc="EV")
+    if edition is Edition.AMD1 and role in (Role.SUB_CA1, Role.SUB_CA2):
+        # Chargers tested against the amendment refuse cRLSign in vehicle chains; elsewhere it stays usual.
+        cell = replace(cell, key_usage=frozenset({"key_cert_sign"}), tolerated_usage=frozenset({"crl_sign"}))
     if edition is Edition.ISO_2:
         if role is Role.VEHICLE:
             raise ValueError("ISO 15118-2 has no vehicle certificate: its TLS does not ask the EV for one")
