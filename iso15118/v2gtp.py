@@ -102,15 +102,16 @@ def pack(payload_type: int, payload: bytes) -> bytes:
 
 
 def unpack(datagram: bytes) -> Frame:
-    """The one frame a datagram holds. Raises V2GTPError if it is broken, too short, or followed by more
-    bytes.
-    """
+    """The one frame a datagram holds. V2GTPError if it is broken, too short, or followed by more bytes."""
     parser = FrameParser(max_payload=0xFFFF)
     parser.feed(datagram)
     frame = parser.next_frame()
-    parser.end()
     if frame is None:
+        parser.end()
         raise V2GTPError("the datagram is empty", 0)
+    if parser.buffered:
+        used = len(datagram) - parser.buffered
+        raise V2GTPError(f"{parser.buffered} bytes follow the frame in its datagram", used)
     return frame
 
 
@@ -170,9 +171,9 @@ class FrameParser:
             self._check_version()
             raise V2GTPError(f"the stream ends after {have} of 8 bytes of a V2GTP header", position)
         _, _, payload_type, length = _HEADER.unpack_from(self._buffer)
+        got = have - HEADER_SIZE
         raise V2GTPError(
-            f"the stream ends after {have - HEADER_SIZE} of {length} payload bytes (payload type 0x{payload_type:04X})",
-            position,
+            f"the stream ends after {got} of {length} payload bytes (type {describe(payload_type)})", position
         )
 
     def _check_version(self) -> None:
