@@ -1,7 +1,8 @@
 """The input language of the EXI compiler: what a schema says, free of any message class or XSD file.
 
-Only data lives here. `iso15118.messages` derives these objects from its classes; `iso15118.exi.grammar` turns them into
-grammars; the exporters, validators and the XML and JSON forms read them too. Terms are those of W3C XML Schema.
+Only data lives here. `iso15118.messages` derives these objects from its classes; `iso15118.exi.grammar` turns
+them into grammars; the exporters, validators and the XML and JSON forms read them too. Terms are those of W3C
+XML Schema.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from typing import Literal, NamedTuple
 
 UNBOUNDED: Literal[-1] = -1
 """`max_occurs` of a particle without an upper limit."""
+
+
+Class = type
+"""A message class (fields called `type` would hide the built-in name in annotations)."""
 
 
 class QName(NamedTuple):
@@ -38,8 +43,8 @@ class Kind(Enum):
 class SimpleType:
     """A simple type: its XSD built-in `base`, its own name if it has one, and its facets.
 
-    `minimum`/`maximum` are inclusive and already include the bounds of the built-in type; None means unbounded.
-    Lengths count code points for strings and octets for binary types.
+    `minimum`/`maximum` are inclusive and already include the bounds of the built-in type; None means
+    unbounded. Lengths count code points for strings and octets for binary types.
     """
 
     kind: Kind
@@ -67,22 +72,24 @@ class AttributeUse:
 class Element:
     """An element declaration, global or local.
 
-    `wrapper` is set for an element of simple type whose value is held in a one-field class (field `value`): global elements that can
-    be a document of their own, and alternatives that only their class tells apart.
+    `wrapper` is set for an element of simple type whose value is held in a one-field class (field `value`):
+    global elements that can be a document of their own, and alternatives that only their class tells apart.
     """
 
     qname: QName
     type: ComplexType | SimpleType
-    wrapper: type | None = None
+    wrapper: Class | None = None
     substitutes: Element | None = None
     abstract: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ElementParticle:
-    """`element` between `min_occurs` and `max_occurs` times, held in the Python attribute `field` (a list if `is_list`).
+    """`element` between `min_occurs` and `max_occurs` times, held in the Python attribute `field` (a list if
+    `is_list`).
 
-    `substitutable` marks a reference to a global element: the members of its substitution group may stand in its place.
+    `substitutable` marks a reference to a global element: the members of its substitution group may stand in
+    its place.
     """
 
     element: Element
@@ -95,13 +102,16 @@ class ElementParticle:
 
 @dataclass(frozen=True, slots=True)
 class Wildcard:
-    """Any element. `namespace` is "##any" or "##other" (not the target namespace)."""
+    """Any element. `namespace` is "##any" or "##other" (not that of the type, nor none); `strict`: one that
+    the schema set declares.
+    """
 
     namespace: str
     field: str
     min_occurs: int = 1
     max_occurs: int = 1
     is_list: bool = True
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +135,12 @@ Particle = ElementParticle | Wildcard | Sequence | Choice
 class ComplexType:
     """A complex type and the Python class that holds it.
 
-    `content` is the whole content model, that of the base type included; `text` is the simple type of the content of a type with
-    simple content (held in the Python attribute `value`). In a `mixed` type the Python attribute `content` is a list that holds text
-    (str) and elements in document order.
-    `base` and `own_content` say how the type extends another, for those who print schemas.
+    `content` is the whole content model, that of the base type included; `text` is the simple type of the
+    content of a type with simple content (held in the Python attribute `value`). In an `ordered` type every
+    particle has the Python attribute `content`, a list that holds all elements in document order; a `mixed`
+    type is ordered and holds text (str) there too. `name.local` is empty for an anonymous type. Two types of
+    one name differ only in `cls`: one type under several element names, each with its own class. `base` and
+    `own_content` say how the type extends another, for those who print schemas.
     """
 
     name: QName
@@ -139,6 +151,7 @@ class ComplexType:
     own_attributes: tuple[AttributeUse, ...] = ()
     text: SimpleType | None = None
     mixed: bool = False
+    ordered: bool = False
     abstract: bool = False
     base: ComplexType | None = None
     doc: str = ""
@@ -159,7 +172,8 @@ class Schema:
 class AnyElement:
     """An element that a wildcard let in and that no declaration of the schema set describes.
 
-    `content` holds text (str) and child elements in document order; an element the schema set declares is held by its class.
+    `content` holds text (str) and child elements in document order; an element the schema set declares is
+    held by its class.
     """
 
     qname: QName

@@ -6,10 +6,15 @@ A complex type is a subclass of `Node`; its fields are declared in the order of 
         ev_processing: Processing = element("EVProcessing")
         ev_present_voltage: Volt = element("EVPresentVoltage")
 
-The annotation carries the rest: `X | None` is an optional element, `Annotated[list[X], Occurs(1, 8)]` a repeated one,
-`msgspec.Meta` gives facets, `Xsd` the XSD type, `Unit` the physical unit. A union of classes is either a choice
-(`choice("EIM_AReqAuthorizationMode", "PnC_AReqAuthorizationMode")`, names in the order of the union) or, with a single name, a reference to the
-head of a substitution group. Building a message never validates it.
+The annotation carries the rest: `X | None` is an optional element, `Annotated[list[X], Occurs(1, 8)]` a
+repeated one, `msgspec.Meta` gives facets, `Xsd` the XSD type, `Unit` the physical unit. A union of classes is
+either a choice (`choice("EIM_AReqAuthorizationMode", "PnC_AReqAuthorizationMode")`, names in the order of the
+union) or, with a single name, a reference to the head of a substitution group. Building a message never
+validates it.
+
+Each module of message classes is one XML namespace and says so in constants: `NAMESPACE`, `PREFIX` (of its
+elements in XML text), and `ELEMENT_FORM` or `ATTRIBUTE_FORM` = "unqualified" where local names do not belong
+to the namespace.
 """
 
 from __future__ import annotations
@@ -27,21 +32,28 @@ E = TypeVar("E", bound=type[Enum])
 C = TypeVar("C", bound="type[Node]")
 
 _MISSING: Any = msgspec.NODEFAULT
+_field: Any = msgspec.field
 
 
 def element(name: str, *, default: Any = _MISSING, default_factory: Any = _MISSING) -> Any:
     """A child element with the wire name `name`."""
-    return msgspec.field(name=name, default=default, default_factory=default_factory)
+    return _field(name=name, default=default, default_factory=default_factory)
 
 
 def attribute(name: str, *, default: Any = _MISSING) -> Any:
     """An XML attribute with the wire name `name`; "@name" in the JSON form."""
-    return msgspec.field(name="@" + name, default=default)
+    return _field(name="@" + name, default=default)
 
 
-def choice(*names: str, default: Any = _MISSING) -> Any:
-    """Exactly one of several elements (none, if the field is optional); names in the order of the annotation's union."""
-    return msgspec.field(name="|".join(names), default=default)
+def choice(*names: str, default: Any = _MISSING, default_factory: Any = _MISSING) -> Any:
+    """Exactly one of several elements (none, if the field is optional); names in the order of the
+    annotation's union.
+
+    "##any" and "##other" are wildcards (any namespace; any but the target namespace), held as an object of
+    the schema set's own class for that element or as an `AnyElement`; "##any!" lets in only what the schema
+    set declares.
+    """
+    return _field(name="|".join(names), default=default, default_factory=default_factory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +81,38 @@ class Occurs:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """The field is one alternative of the choice called `group` among simple values; `optional` if none is allowed."""
+    """The field is one alternative of the choice called `group`, told by its name; `optional` if none is
+    allowed.
+
+    The alternatives follow each other, each `X | None`.
+    """
 
     group: str
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOther:
-    """The field holds elements that a wildcard of this namespace constraint lets in ("##any" or "##other")."""
+class _NodeMeta(msgspec.StructMeta):
+    """Makes every class keyword-only, so that a required field may follow an optional one."""
 
-    namespace: str
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        return super().__new__(
+            mcls, name, bases, namespace, **{"kw_only": True, "omit_defaults": True, **options}
+        )
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(element, attribute, choice, msgspec.field))
-class Node(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Node(msgspec.Struct, metaclass=_NodeMeta):
     """A complex type: attributes and child elements as fields, in schema order, base type's first.
 
-    The schema's name of the type is the class name + "Type" unless `xsd_type` says otherwise. `mixed` types hold text and
-    elements in a field `content`. `content_model` replaces the plain sequence of fields where the schema nests groups; it
-    names fields by their Python names.
+    The schema's name of the type is the class name + "Type" unless `xsd_type` says otherwise ("" for an
+    anonymous type; a subclass that gives the name of its base's type is another element of that same type). A
+    class without elements and with a field `value` that has no wire name is a type with simple content, and
+    the field holds it.
+
+    `content_model` replaces the plain sequence of fields where the schema nests groups. It names fields by
+    their Python names. A class with a field `content` holds its children there in document order, and in a
+    `mixed` type the text between them as str; there `content_model` uses the wire names of that field's
+    choice, with the suffixes ?, * and + of a DTD.
     """
 
     xsd_type: ClassVar[str | None] = None
@@ -99,7 +123,7 @@ class Node(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A nested sequence or choice of fields (by Python name) and further groups."""
+    """A nested sequence or choice of fields and further groups; `maximum=None` is unbounded."""
 
     kind: type[Sequence] | type[Choice]
     members: tuple[str | Group, ...]
@@ -109,7 +133,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class GlobalElement:
-    """A global element declaration: its wire name, its class, and the class of the head whose place it may take."""
+    """A global element declaration: its wire name, its class, and the class of the head whose place it may
+    take.
+    """
 
     name: str
     cls: type[Node]
@@ -123,20 +149,22 @@ ENUMERATION_NAMES: dict[type[Enum], str] = {}
 """The schema's name of each enumeration."""
 
 
-def global_element(
-    name: str | None = None, *, substitutes: type[Node] | None = None
-) -> Callable[[C], C]:
+def global_element(name: str | None = None, *, substitutes: type[Node] | None = None) -> Callable[[C], C]:
     """Declare a global element of the decorated class, called like the class unless `name` is given."""
 
     def register(cls: C) -> C:
-        GLOBAL_ELEMENTS.setdefault(cls.__module__, []).append(GlobalElement(name or cls.__name__, cls, substitutes))
+        GLOBAL_ELEMENTS.setdefault(cls.__module__, []).append(
+            GlobalElement(name or cls.__name__, cls, substitutes)
+        )
         return cls
 
     return register
 
 
 def enumeration(name: str) -> Callable[[E], E]:
-    """Name an enumeration as the schema does; members are in schema order, which is the order of their EXI codes."""
+    """Name an enumeration as the schema does; members are in schema order, which is the order of their EXI
+    codes.
+    """
 
     def register(cls: E) -> E:
         ENUMERATION_NAMES[cls] = name

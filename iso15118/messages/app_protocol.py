@@ -10,6 +10,8 @@ from msgspec import Meta
 from ._declare import Node, Occurs, Xsd, element, enumeration, global_element
 
 NAMESPACE = "urn:iso:15118:2:2010:AppProtocol"
+PREFIX = "ap"
+ELEMENT_FORM = "unqualified"
 
 ProtocolNamespace = Annotated[str, Meta(max_length=100), Xsd("anyURI", "protocolNamespaceType")]
 SchemaID = Annotated[int, Meta(ge=0, le=255), Xsd("unsignedByte", "idType")]

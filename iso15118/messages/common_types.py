@@ -1,4 +1,5 @@
-"""ISO 15118-20 CommonTypes: header, numbers, status, metering and display types that every message set shares.
+"""ISO 15118-20 CommonTypes: header, numbers, status, metering and display types that every message set
+shares.
 
 Fields, types and cardinalities are those of edition 1. Units are of the simple values named by their aliases
 (`Watt`, `Ampere`, ...); "Unix s" is seconds since 1970-01-01 UTC.
@@ -16,6 +17,7 @@ from . import xmldsig
 from ._declare import Node, Occurs, Unit, Xsd, element, enumeration, global_element
 
 NAMESPACE = "urn:iso:std:iso:15118:-20:CommonTypes"
+PREFIX = "ct"
 
 Byte = Annotated[int, Meta(ge=-128, le=127), Xsd("byte")]
 Short = Annotated[int, Meta(ge=-(2**15), le=2**15 - 1), Xsd("short")]
@@ -50,7 +52,8 @@ class RationalNumber(Node):
 
     @classmethod
     def of(cls, number: float) -> RationalNumber:
-        """The nearest representable number: the smallest exponent that fits the value into 16 bits, no trailing zeros.
+        """The nearest representable number: the smallest exponent that fits the value into 16 bits, no
+        trailing zeros.
 
         ValueError for what is not finite or too large for any exponent.
         """
@@ -68,7 +71,11 @@ class RationalNumber(Node):
         return cls(exponent=exponent, value=value)
 
     def __float__(self) -> float:
-        return float(self.value * 10.0**self.exponent) if self.exponent >= 0 else self.value / 10.0**-self.exponent
+        return (
+            float(self.value * 10.0**self.exponent)
+            if self.exponent >= 0
+            else self.value / 10.0**-self.exponent
+        )
 
 
 Watt = Annotated[RationalNumber, Unit("W")]
@@ -82,7 +89,9 @@ PercentPerMinute = Annotated[RationalNumber, Unit("%/min")]
 
 @enumeration("responseCodeType")
 class ResponseCode(StrEnum):
-    """Verdict of the SECC; the families OK, WARNING and FAILED are contiguous. FAILED ends the session for both sides."""
+    """Verdict of the SECC; the families OK, WARNING and FAILED are contiguous. FAILED ends the session for
+    both sides.
+    """
 
     OK = "OK"
     OK_CertificateExpiresSoon = "OK_CertificateExpiresSoon"

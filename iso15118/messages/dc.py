@@ -5,7 +5,7 @@ Discharge limits are magnitudes; a negative current discharges the vehicle.
 
 from __future__ import annotations
 
-from ._declare import element, global_element
+from ._declare import Node, element, global_element
 from .common_types import (
     Ampere,
     Boolean,
@@ -17,7 +17,6 @@ from .common_types import (
     CLResControlMode,
     Dynamic_CLReqControlMode,
     Dynamic_CLResControlMode,
-    Node,
     Percent,
     PercentPerMinute,
     Processing,
@@ -31,6 +30,7 @@ from .common_types import (
 )
 
 NAMESPACE = "urn:iso:std:iso:15118:-20:DC"
+PREFIX = "dc"
 
 
 @global_element()
