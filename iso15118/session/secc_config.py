@@ -1,0 +1,205 @@
+"""What an SECC offers, how strict it is, what it knows of the link, and what it remembers of paused sessions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from ..messages.common_types import ResponseCode
+from .services import (
+    FAMILY_OF_NAMESPACE,
+    VAS,
+    ControlMode,
+    Dialect,
+    EnergyMode,
+    MobilityNeedsMode,
+    Protocol,
+    ServiceID,
+)
+from .timers import STRICT, Profile
+
+if TYPE_CHECKING:
+    from ..messages import common
+
+Entropy = Callable[[int], bytes]
+"""Gives that many bytes from a cryptographically secure source [V2G20-835]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The connection that carries the session."""
+
+    tls: bool = True
+    """TLS 1.3 with both sides authenticated; anything less is a laboratory link."""
+    vehicle_certificate: bytes | None = None
+    """DER leaf that the EV proved in the handshake."""
+    lab_plain_tcp: bool = False
+    """Serve -20 on a link that is not TLS 1.3, against [V2G20-2356]."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractVerdict:
+    """What became of a contract: a code of AuthorizationRes; `pending` while the backend is asked."""
+
+    code: ResponseCode = ResponseCode.OK
+    pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What the provisioning service delivered; None for `data` means: refused with `code`, or still working."""
+
+    code: ResponseCode = ResponseCode.OK
+    chain: common.CertificateChain | None = None
+    data: common.SignedInstallationData | None = None
+    remaining: int = 0
+    signature: object | None = None
+    """Header signature over the signed installation data."""
+    pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Where certificates and signatures are judged; the session itself knows neither.
+
+    `authorize_contract` gets the request and the challenge it had to echo (already compared);
+    `verify_metering` the request and the contract it should be signed with; `sign_prices` returns a header
+    signature for a ScheduleExchangeRes.
+    """
+
+    authorize_contract: Callable[[common.AuthorizationReq, float], ContractVerdict] | None = None
+    install_certificate: Callable[[common.CertificateInstallationReq, float], Installation] | None = None
+    verify_metering: (
+        Callable[[common.MeteringConfirmationReq, common.ContractCertificateChain | None], bool] | None
+    ) = None
+    sign_prices: Callable[[common.ScheduleExchangeRes], object] | None = None
+
+
+def energy_modes(*services: ServiceID, **values: object) -> tuple[EnergyMode, ...]:
+    """Scheduled, dynamic, and dynamic with SECC mobility needs, for each service; `values` are fields of
+    EnergyMode.
+    """
+    return tuple(
+        EnergyMode(service=service, control=control, mobility=mobility, parameter_set_id=index, **values)  # type: ignore[arg-type]
+        for service in services
+        for index, (control, mobility) in enumerate(
+            (
+                (ControlMode.SCHEDULED, MobilityNeedsMode.EVCC),
+                (ControlMode.DYNAMIC, MobilityNeedsMode.EVCC),
+                (ControlMode.DYNAMIC, MobilityNeedsMode.SECC),
+            ),
+            start=1,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SECCConfig:
+    """What the station offers; immutable, shared by all its sessions."""
+
+    energy: tuple[EnergyMode, ...] = field(default_factory=lambda: energy_modes(ServiceID.DC))
+    """Parameter sets, by service; ids within one service must differ and are not 0."""
+    free_energy: bool = False
+    vas: tuple[VAS, ...] = ()
+    eim: bool = True
+    pnc: bool = False
+    certificate_installation: bool = False
+    providers: tuple[str, ...] = ()
+    """eMSP ids stated with PnC; none: no statement."""
+    service_renegotiation: bool = True
+    pause: bool = True
+    resume_without_certificate: bool = False
+    """Laboratory rule: on a link without vehicle certificate, resume by SessionID and EVCCID alone."""
+    timers: Profile = STRICT
+    strict: bool = False
+    """True: requests that only some public stacks accept are refused instead of reported."""
+    pause_delay_always: bool = False
+    """NotificationMaxDelay of Pause: False: 60 s in dynamic mode, else 0 [V2G20-1850]; True: always 60 s
+    [V2G20-3308].
+    """
+    dialect: Dialect = field(default_factory=Dialect)
+    protocols: tuple[Protocol, ...] = ()
+    """Protocols served in place of those that follow from `energy`."""
+
+    def __post_init__(self) -> None:
+        if not (self.eim or self.pnc):
+            raise ValueError("SECCConfig: at least one of eim and pnc must be offered")
+        if not self.energy:
+            raise ValueError("SECCConfig.energy: at least one parameter set must be offered")
+        seen: set[tuple[int, int]] = set()
+        for mode in self.energy:
+            where = f"SECCConfig.energy: {mode.service.name} set {mode.parameter_set_id}"
+            if mode.parameter_set_id == 0:
+                raise ValueError(f"{where}: parameter_set_id must not be 0")
+            if (mode.service, mode.parameter_set_id) in seen:
+                raise ValueError(f"{where} is there twice")
+            seen.add((mode.service, mode.parameter_set_id))
+            for problem in mode.problems():
+                raise ValueError(f"{where}: {problem}")
+
+    def served(self) -> tuple[Protocol, ...]:
+        """The protocols of the energy services on offer."""
+        families = {mode.family for mode in self.energy}
+        return self.protocols or tuple(
+            Protocol(namespace) for namespace, family in FAMILY_OF_NAMESPACE.items() if family in families
+        )
+
+
+class Closing(Enum):
+    """What to do with the connection once the response is sent."""
+
+    NOW = "close at once"
+    AFTER_PEER = "wait 5 s for the EV to close, then close"
+
+
+@dataclass(frozen=True, slots=True)
+class PausedSession:
+    """What is kept of a paused session: authorization stays valid [V2G20-1844], services are not negotiated
+    again.
+    """
+
+    session_id: bytes
+    binding: bytes | None
+    """Of the vehicle certificate, see `bind`; None if the EV had none."""
+    evcc_id: str
+    mode: EnergyMode
+    vas: tuple[tuple[int, int], ...]
+    paused_at: float
+
+
+def bind(session_id: bytes, vehicle_certificate: bytes) -> bytes:
+    """SHA-512 over the SessionID and the SHA-512 of the DER leaf [V2G20-2550], [V2G20-2630]."""
+    return hashlib.sha512(session_id + hashlib.sha512(vehicle_certificate).digest()).digest()
+
+
+class SessionStore:
+    """Paused sessions of a station, by SessionID; shared by all its SECC objects. The oldest gives way at
+    `limit`.
+    """
+
+    def __init__(self, limit: int = 1000) -> None:
+        self._limit = limit
+        self._paused: dict[bytes, PausedSession] = {}
+        self._active: set[bytes] = set()
+
+    def keep(self, session: PausedSession) -> None:
+        self._paused.pop(session.session_id, None)
+        while len(self._paused) >= self._limit:
+            del self._paused[next(iter(self._paused))]
+        self._paused[session.session_id] = session
+
+    def find(self, session_id: bytes) -> PausedSession | None:
+        return self._paused.get(session_id)
+
+    def take(self, session_id: bytes) -> None:
+        """The session goes on (or is over); it cannot be resumed twice."""
+        self._paused.pop(session_id, None)
+
+    def __contains__(self, session_id: bytes) -> bool:
+        return session_id in self._paused
+
+    def __len__(self) -> int:
+        return len(self._paused)
