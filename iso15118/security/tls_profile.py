@@ -109,7 +109,7 @@ ISO_2 = TLSProfile(
     (SignatureScheme.ECDSA_SECP256R1_SHA256,),
     request_client_certificate=False,
 )
-"""TLS 1.2 with server authentication only. The static ECDH suite 0xC025 of -2 exists in no current library."""
+"""TLS 1.2, server authentication only. The static ECDH suite 0xC025 of -2 exists in no current library."""
 
 LENIENT = TLSProfile(
     "lenient",
