@@ -72,13 +72,15 @@ class EvState(Enum):
 @dataclass(frozen=True, slots=True)
 class EvSlacConfig:
     """mac: the host's address. The limits of attenuation (mean, dB) are regional parameters of the standard;
-    40 and 80 are what implementations use. survey_rounds: CM_SLAC_PARM.REQ sent in every matching, answered
-    or not; one is the standard's minimum, more of them find a station whose answer was lost."""
+    40 and 80 are what implementations use. survey_requests: CM_SLAC_PARM.REQ sent within one
+    TT_match_response; one is what the standard asks for, three find a station even when a request or its
+    answer is lost.
+    """
 
     mac: Mac
     signalattn_direct: float = 40.0
     signalattn_indirect: float = 80.0
-    survey_rounds: int = 3
+    survey_requests: int = 3
     attempts: int | None = None  # stop after so many matchings instead of the standard's window
     hlc_only: bool = False  # begin at 5 % duty cycle only, not at any PWM
     restart_after_loss: bool = (
@@ -96,6 +98,7 @@ class _Station:
     cnf: SlacParmCnf
     report: AttenCharInd | None = None
     not_ready: int = 0
+    unanswered: int = 0
     validation: str = "none"
 
     @property
@@ -210,11 +213,12 @@ class EvSlac(Machine):
     def _parm_req(self) -> None:
         self._sends += 1
         self._do(Send(BROADCAST, SlacParmReq(self._run_id)))
-        self._start("TT_match_response", self.timing.TT_match_response, self._parm_timeout)
+        requests = self.config.survey_requests
+        self._start("TT_match_response", self.timing.TT_match_response / requests, self._parm_timeout)
 
     def _parm_timeout(self) -> None:
-        rounds = self.config.survey_rounds if self.stations else 1 + self.timing.C_EV_match_retry
-        if self._sends < rounds:
+        windows, rest = divmod(self._sends, self.config.survey_requests)
+        if rest or (windows <= self.timing.C_EV_match_retry and not self.stations):
             self._parm_req()
         elif self.stations:
             self._sound()
@@ -283,7 +287,7 @@ class EvSlac(Machine):
     # --- survey and sounding ----------------------------------------------------------------------
 
     def _parm_cnf(self, source: Mac, cnf: SlacParmCnf) -> None:
-        if self.state is not EvState.SEARCHING:
+        if self.state not in (EvState.SEARCHING, EvState.SOUNDING):
             return
         wrong = None
         if cnf.run_id != self._run_id:
@@ -375,6 +379,9 @@ class EvSlac(Machine):
             self._failed(f"no candidate left: {why}")
             return
         self._chosen = self._candidates.pop(0)
+        self._ask_validation(why)
+
+    def _ask_validation(self, why: str) -> None:
         self._go(EvState.VALIDATING, why)
         self._request(ValidateReq(timer=0), lambda: self._next_candidate("no CM_VALIDATE.CNF"))
 
@@ -414,12 +421,8 @@ class EvSlac(Machine):
             self._validate_by_toggles()
         elif cnf.result == ValidateResult.NOT_READY and station.not_ready < self.timing.C_vald_ready_retry:
             station.not_ready += 1
-            repeat = ValidateReq(timer=0)
-            self._start(
-                "T_vald_ready_retry",
-                self.timing.T_vald_ready_retry,
-                lambda: self._request(repeat, lambda: self._next_candidate("no CM_VALIDATE.CNF")),
-            )
+            pause = self.timing.T_vald_ready_retry
+            self._start("T_vald_ready_retry", pause, lambda: self._ask_validation("not ready"))
         else:
             if cnf.result > ValidateResult.NOT_REQUIRED or cnf.result == ValidateResult.SUCCESS:
                 self._do(Deviation(f"CM_VALIDATE.CNF with result {cnf.result} in step 1", source=station.mac))
@@ -432,13 +435,19 @@ class EvSlac(Machine):
         units = min(round(window * 10), round(self.timing.TT_EVSE_vald_toggle * 10))
         self._go(EvState.TOGGLING, "station ready to count")
         self._do(Send(self._chosen.mac, ValidateReq(timer=units - 1)))
-        give_up = "no CM_VALIDATE.CNF after the toggles"
-        self._start(
-            "TT_match_response",
-            units / 10 + self.timing.TT_match_response,
-            lambda: self._next_candidate(give_up),
-        )
-        self._toggle(toggles, lambda: None)
+        limit = units / 10 + self.timing.TT_match_response
+        self._start("TT_match_response", limit, self._toggles_unanswered)
+        # A state's time in B first, so that the station has the request before the first edge.
+        first = self.timing.TP_EV_vald_state_duration
+        self._start("toggle", first, lambda: self._toggle(toggles, lambda: None))
+
+    def _toggles_unanswered(self) -> None:
+        assert self._chosen is not None
+        self._chosen.unanswered += 1
+        if self._chosen.unanswered > self.timing.C_EV_match_retry:
+            self._next_candidate("no CM_VALIDATE.CNF after the toggles")
+        else:
+            self._ask_validation("no CM_VALIDATE.CNF after the toggles")
 
     def _toggle(self, times: int, done: Callable[[], None]) -> None:
         """B-C-B, so many times."""
@@ -545,7 +554,7 @@ class EvSlac(Machine):
             )
 
     def _amp_map_req(self, source: Mac, request: AmpMapReq) -> None:
-        if self.state is not EvState.MATCHED or self.match is None or source != self.match.evse_mac:
+        if self.match is None or source != self.match.evse_mac:
             return
         if not request.carriers:
             self._do(Deviation("CM_AMP_MAP.REQ without carriers ignored", source=source))

@@ -165,10 +165,10 @@ class EvseSlac(Machine):
                 raise TypeError(f"not an event of the EVSE side: {event!r}")
 
     def _received(self, source: Mac, message: SlacMessage) -> None:
-        if self.state in (EvseState.MATCHED, EvseState.PAUSED, EvseState.WAKING):
-            if isinstance(message, AmpMapReq):
-                self._amp_map_req(source, message)
-            elif isinstance(message, AmpMapCnf):
+        if isinstance(message, AmpMapReq):
+            self._amp_map_req(source, message)  # the EV may have seen the link before us
+        elif self.state in (EvseState.MATCHED, EvseState.PAUSED, EvseState.WAKING):
+            if isinstance(message, AmpMapCnf):
                 self._stop("TT_amp_map_exchange")
             elif isinstance(message, SlacParmReq) and self.match and source == self.match.ev_mac:
                 self._do(Deviation("CM_SLAC_PARM.REQ of the matched EV ignored", source=source))

@@ -47,7 +47,7 @@ class Timing:
     TT_matching_rate: float = _time(0.4, "EV", "pause before a failed matching is repeated [V2G3-A09-124]")
     C_conn_max_match: int = _count(3, "EV", "matchings tried at the least, however long they take")
     C_sequ_retry: int = _count(2, "EVSE", "cycles through state E/F without CM_SLAC_PARM.REQ [V2G3-M06-07]")
-    C_EVSE_match_parallel: int = _count(8, "EVSE", "matchings served at the same time (5 at the least)")
+    C_EVSE_match_parallel: int = _count(64, "EVSE", "matchings served at the same time (5 at the least)")
     T_step_EF: float = _time(4.0, "EVSE", "time in state E/F (4 s at the least) [V2G3-M06-05, M06-09]")
     T_step_X1: float = _time(3.0, "EVSE", "time in state X1 (3 s at the least) [V2G3-M06-06]")
     T_conn_max_comm: float = _time(8.0, "both", "wake-up to the link being up")
