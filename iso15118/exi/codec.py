@@ -1,0 +1,427 @@
+"""Compiles a schema into the tables that the kernel runs, and is the codec of that schema.
+
+Types are compiled when first met: a session that speaks DC never pays for X.509 data in signatures.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from . import kernel
+from .errors import EXIDecodeError, EXIEncodeError
+from .grammar import (
+    Event,
+    Position,
+    code_width,
+    fragment_elements,
+    order,
+    sort_elements,
+    type_grammar,
+)
+from .grammar import Production as GrammarProduction
+from .grammar import State as GrammarState
+from .schema import (
+    AttributeUse,
+    ComplexType,
+    Element,
+    ElementParticle,
+    Kind,
+    QName,
+    Schema,
+    SimpleType,
+    Wildcard,
+)
+
+HEADER = 0x80
+"""EXI header of all ISO 15118 streams: distinguishing bits 10, no options, final version 1 [V2G2-099]."""
+
+_N_BIT_RANGE = 4096
+"""Integers with at most this many values are n-bit numbers (EXI 1.0, 7.1.5)."""
+
+_LENGTH_CODINGS = {Kind.STRING: kernel.STRING, Kind.BINARY: kernel.BINARY}
+
+
+def compile_simple(simple: SimpleType) -> kernel.Simple:
+    """The coding of a simple type (EXI 1.0, table 7-1)."""
+    name = simple.name or simple.base
+    if simple.kind is Kind.BOOLEAN:
+        return kernel.Simple(kernel.BOOLEAN, name)
+    if simple.kind is Kind.ENUMERATION:
+        assert simple.enumeration is not None
+        members = list(simple.enumeration)
+        return kernel.Simple(kernel.ENUMERATION, name, code_width(len(members)), members=members)
+    if simple.kind in _LENGTH_CODINGS:
+        return kernel.Simple(_LENGTH_CODINGS[simple.kind], name)
+    low, high = simple.minimum, simple.maximum
+    if low is not None and high is not None and high - low < _N_BIT_RANGE:
+        return kernel.Simple(kernel.N_BIT, name, code_width(high - low + 1), low, high)
+    return kernel.Simple(kernel.UNSIGNED if low is not None and low >= 0 else kernel.INTEGER, name)
+
+
+class Fragment(NamedTuple):
+    """An element that stands alone, as in what a signature digests."""
+
+    name: QName
+    value: Any
+
+
+class Codec:
+    """Encodes and decodes the documents and fragments of one schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.nowhere = kernel.Production(kernel.END, 0, 0)
+        self._types: dict[int, kernel.Type] = {}
+        self._simple: dict[SimpleType, kernel.Simple] = {}
+        self._terms: dict[int, dict[Any, int]] = {}
+        roots = sort_elements(schema.elements)
+        self._root_width = code_width(len(roots) + 1)
+        self._roots = [self._element(e, code, self._root_width) for code, e in enumerate(roots)]
+        self._root_of = {self._class_of(e): p for e, p in zip(roots, self._roots, strict=True)}
+        self._fragment_table: list[kernel.Production] | None = None
+        self._fragment_width = 0
+        self._fragment_of: dict[QName, kernel.Production] = {}
+
+    # Documents
+
+    def decode(self, data: bytes) -> Any:
+        """The message of an EXI document; EXIDecodeError for anything else. What follows the document is ignored."""
+        decoder = self._open(data)
+        code = decoder.bits(self._root_width)
+        if code >= len(self._roots):
+            decoder.pos -= self._root_width
+            raise decoder.error(f"no root element has event code {code}", f"less than {len(self._roots)}")
+        return self._read_element(decoder, self._roots[code])
+
+    def encode(self, message: Any) -> bytes:
+        """The EXI document of a message; EXIEncodeError if it is not one of the schema set or cannot be expressed."""
+        production = self._root_of.get(type(message))
+        if production is None:
+            raise EXIEncodeError(
+                type(message).__name__, message, f"is no root element of the schema set {self.schema.name}"
+            )
+        encoder = kernel.Encoder(self)
+        encoder.put(HEADER, 8)
+        self._write_element(encoder, production, message)
+        return encoder.finish()
+
+    # Fragments
+
+    def decode_fragment(self, data: bytes) -> Fragment:
+        """The single element of an EXI fragment."""
+        table = self._fragments()
+        decoder = self._open(data)
+        code = decoder.bits(self._fragment_width)
+        if code >= len(table):
+            decoder.pos -= self._fragment_width
+            raise decoder.error(f"no element has event code {code}", f"less than {len(table)}")
+        value = self._read_element(decoder, table[code])
+        end = decoder.bits(self._fragment_width)
+        if end != len(table) + 1:
+            decoder.pos -= self._fragment_width
+            raise decoder.error(f"event code {end} after the element", "the end of the fragment")
+        return Fragment(table[code].qname, value)
+
+    def encode_fragment(self, value: Any, name: str | QName | None = None) -> bytes:
+        """The EXI fragment of one element: `value` is what a field would hold; `name` is needed where its class has several."""
+        self._fragments()
+        production = self._fragment_production(value, name)
+        encoder = kernel.Encoder(self)
+        encoder.put(HEADER, 8)
+        self._write_element(encoder, production, value)
+        assert self._fragment_table is not None
+        encoder.put(len(self._fragment_table) + 1, self._fragment_width)
+        return encoder.finish()
+
+    def _fragments(self) -> list[kernel.Production]:
+        if self._fragment_table is None:
+            named = fragment_elements(self.schema)
+            self._fragment_width = code_width(len(named) + 2)
+            self._fragment_table = [
+                self._element(elements[0], code, self._fragment_width)
+                for code, (_, elements) in enumerate(named)
+            ]
+            self._fragment_of = {p.qname: p for p in self._fragment_table}
+        return self._fragment_table
+
+    def _fragment_production(self, value: Any, name: str | QName | None) -> kernel.Production:
+        if isinstance(name, QName):
+            matches = [p for q, p in self._fragment_of.items() if q == name]
+        elif name is not None:
+            matches = [p for q, p in self._fragment_of.items() if q.local == name]
+        else:
+            matches = [
+                p
+                for p in self._fragment_of.values()
+                if p.wrapper is type(value) or (p.type is not None and p.type.cls is type(value))
+            ]
+        if len(matches) != 1:
+            found = ", ".join(str(p.qname) for p in matches) or "none"
+            what = str(name) if name is not None else type(value).__name__
+            raise EXIEncodeError(
+                what, value, f"names no single element of {self.schema.name} (found: {found})"
+            )
+        return matches[0]
+
+    # Elements outside any content model
+
+    def _open(self, data: bytes) -> kernel.Decoder:
+        decoder = kernel.Decoder(data, self)
+        header = decoder.bits(8)
+        if header != HEADER:
+            decoder.pos = 0
+            raise decoder.error(f"the first octet is {header:#04x}", f"the EXI header {HEADER:#04x}")
+        return decoder
+
+    def _read_element(self, decoder: kernel.Decoder, production: kernel.Production) -> Any:
+        decoder.path[0] = production
+        decoder.depth = 1
+        if production.type is None:
+            assert production.simple is not None
+            value = decoder.simple_content(production.simple)
+            return value if production.wrapper is None else production.wrapper(value=value)
+        decoder.root = production.type.copy()
+        decoder.fill(decoder.root, production.type, 1)
+        return decoder.root
+
+    def _write_element(self, encoder: kernel.Encoder, production: kernel.Production, value: Any) -> None:
+        encoder.path[0] = production
+        encoder.depth = 1
+        encoder.put(production.code, production.width)
+        if production.type is not None:
+            if type(value) is not production.type.cls:
+                raise encoder.error(value, f"is not a {production.type.cls.__name__}")
+            encoder.emit(value, production.type, 1)
+            return
+        assert production.simple is not None
+        encoder.put(0, 1)
+        held = value if production.wrapper is None or type(value) is not production.wrapper else value.value
+        encoder.value(production.simple, held)
+        encoder.put(0, 1)
+
+    # Compiling
+
+    def _class_of(self, element: Element) -> type:
+        if isinstance(element.type, ComplexType):
+            return element.type.cls
+        assert element.wrapper is not None, f"{element.qname} has a simple type and no class to hold it"
+        return element.wrapper
+
+    def _element(self, element: Element, code: int, width: int) -> kernel.Production:
+        if isinstance(element.type, ComplexType):
+            production = kernel.Production(kernel.COMPLEX_ELEMENT, code, width)
+            production.type = self._type(element.type)
+        else:
+            production = kernel.Production(kernel.SIMPLE_ELEMENT, code, width)
+            production.simple = self._simple_type(element.type)
+            production.wrapper = element.wrapper
+        production.qname = element.qname
+        production.name = element.qname.local
+        return production
+
+    def _simple_type(self, simple: SimpleType) -> kernel.Simple:
+        if simple not in self._simple:
+            self._simple[simple] = compile_simple(simple)
+        return self._simple[simple]
+
+    def _type(self, type_: ComplexType) -> kernel.Type:
+        compiled = self._types.get(id(type_))
+        if compiled is None:
+            lists = list_fields(type_)
+            template = type_.cls(**dict.fromkeys(type_.cls.__struct_fields__))
+            compiled = kernel.Type(type_.cls, str(type_.name), template, lists)
+            self._types[id(type_)] = compiled
+            _TypeCompiler(self, type_, compiled)
+        return compiled
+
+    # What the kernel asks
+
+    def expected(self, state: kernel.State) -> str:
+        return " or ".join(_describe(p) for p in state.productions)
+
+    def path(self, decoder: kernel.Decoder) -> str:
+        parts: list[str] = []
+        place = decoder.root
+        for depth in range(decoder.depth):
+            production = decoder.path[depth]
+            name = "@" + production.name if production.action == kernel.ATTRIBUTE else production.name
+            if depth and place is not None:
+                place = getattr(place, production.field, None)
+                if production.is_list and isinstance(place, list):
+                    last = len(place) - 1 if production.type is not None else len(place)
+                    name += f"[{last}]"
+                    place = place[-1] if place else None
+            parts.append(name)
+        return "/".join(parts)
+
+    def encode_path(self, encoder: kernel.Encoder) -> str:
+        return "/".join(part.name for part in encoder.path[: encoder.depth])
+
+    def term(self, encoder: kernel.Encoder, slot: kernel.Slot, item: Any) -> int:
+        term = slot.terms.get(type(item))
+        if term is None:
+            term = slot.terms.get(object)
+        if term is None:
+            allowed = ", ".join(cls.__name__ for cls in slot.terms)
+            raise encoder.error(item, f"is none of {allowed}")
+        return term
+
+    def misplaced(self, encoder: kernel.Encoder, state: kernel.State, item: Any) -> EXIEncodeError:
+        return encoder.error(item, f"cannot stand here, expected {self.expected(state)}")
+
+    def any_element(self, decoder: kernel.Decoder, depth: int) -> Any:
+        raise decoder.error("an undeclared element")
+
+    def put_any_element(self, encoder: kernel.Encoder, item: Any, depth: int) -> None:
+        raise encoder.error(item, "undeclared elements are not written yet")
+
+    def escaped_content(self, decoder: kernel.Decoder, simple: kernel.Simple) -> Any:
+        code = decoder.bits(3)
+        if code == 0 and simple.coding == kernel.STRING:
+            return ""
+        if code == 0 and simple.coding == kernel.BINARY:
+            return b""
+        decoder.pos -= 4
+        raise decoder.error("a deviation from the schema", simple.name)
+
+    def escaped_end(self, decoder: kernel.Decoder) -> None:
+        decoder.pos -= 1
+        raise decoder.error("content after a value", "the end of the element")
+
+
+def _describe(production: kernel.Production) -> str:
+    if production.action == kernel.END:
+        return "the end of the element"
+    if production.action == kernel.ANY_ELEMENT:
+        return "any element"
+    if production.action == kernel.MIXED_TEXT:
+        return "text"
+    if production.action == kernel.TYPED_TEXT:
+        return production.simple.name if production.simple else "text"
+    return ("@" if production.action == kernel.ATTRIBUTE else "") + production.name
+
+
+def _held(production: GrammarProduction) -> ElementParticle | Wildcard | None:
+    return production.held
+
+
+def list_fields(type_: ComplexType) -> list[str]:
+    """The fields of a class that hold lists, by its content model."""
+    found: dict[str, None] = {}
+
+    def visit(particle: Any) -> None:
+        if isinstance(particle, ElementParticle | Wildcard):
+            if particle.is_list:
+                found[particle.field] = None
+        else:
+            for child in particle.particles:
+                visit(child)
+
+    visit(type_.content)
+    if type_.mixed:
+        found["content"] = None
+    return list(found)
+
+
+class _TypeCompiler:
+    """Fills the tables of one type."""
+
+    def __init__(self, codec: Codec, type_: ComplexType, compiled: kernel.Type) -> None:
+        self.codec = codec
+        self.type = type_
+        self.lists = set(compiled.lists)
+        self.terms: dict[Any, int] = {}
+        self.slots: dict[str, kernel.Slot] = {}
+        self.states: dict[int, kernel.State] = {}
+        self.order: dict[str, int] = {}
+        for attribute in sorted(type_.attributes, key=lambda a: order(a.qname)):
+            self.slot(attribute.field, "@" + attribute.qname.local)
+        self.declare(type_.content)
+        start = type_grammar(type_, codec.schema)
+        self.visit(start)
+        for state in self.states.values():
+            state.by_term += [None] * (len(self.terms) - len(state.by_term))
+        compiled.start = self.states[id(start)]
+        compiled.slots = list(self.slots.values())
+        for slot in compiled.slots:
+            distinct = set(slot.terms.values())
+            if len(distinct) == 1 and object not in slot.terms:
+                slot.term = distinct.pop()
+
+    def declare(self, particle: Any) -> None:
+        """Slots in schema order, whatever the order in which states are met."""
+        if isinstance(particle, ElementParticle):
+            self.slot(particle.field, particle.element.qname.local)
+        elif isinstance(particle, Wildcard):
+            self.slot(particle.field, "*")
+        else:
+            for child in particle.particles:
+                self.declare(child)
+
+    def slot(self, field: str, name: str) -> kernel.Slot:
+        if field not in self.slots:
+            self.slots[field] = kernel.Slot(field, name, field in self.lists)
+        return self.slots[field]
+
+    def visit(self, start: GrammarState) -> None:
+        pending = [start]
+        self.states[id(start)] = kernel.State(list(Position).index(start.position))
+        while pending:
+            source = pending.pop()
+            state = self.states[id(source)]
+            state.width = code_width(len(source.productions) + 1)
+            for code, production in enumerate(source.productions):
+                for target in (production.target, production.full):
+                    if target is not None and id(target) not in self.states:
+                        self.states[id(target)] = kernel.State(list(Position).index(target.position))
+                        pending.append(target)
+                state.productions.append(self.production(production, code, state))
+
+    def production(self, source: GrammarProduction, code: int, state: kernel.State) -> kernel.Production:
+        if source.event is Event.END:
+            state.end = kernel.Production(kernel.END, code, state.width)
+            return state.end
+        declared = source.declaration
+        held_by: Any = None
+        if isinstance(declared, AttributeUse):
+            made = kernel.Production(kernel.ATTRIBUTE, code, state.width)
+            made.name, made.qname, made.field = declared.qname.local, declared.qname, declared.field
+            made.simple = self.codec._simple_type(declared.type)
+        elif isinstance(declared, Element):
+            made = self.codec._element(declared, code, state.width)
+            held = source.held
+            assert held is not None
+            made.field = held.field
+            held_by = made.wrapper or (made.type.cls if made.type else None)
+        elif isinstance(declared, Wildcard):
+            made = kernel.Production(kernel.ANY_ELEMENT, code, state.width)
+            made.field, made.name = declared.field, "*"
+            held_by = object
+        elif isinstance(declared, SimpleType):
+            made = kernel.Production(kernel.TYPED_TEXT, code, state.width)
+            made.field = "value"
+            made.simple = self.codec._simple_type(declared)
+        else:
+            made = kernel.Production(kernel.MIXED_TEXT, code, state.width)
+            made.field = "content"
+            held_by = str
+        made.is_list = made.field in self.lists
+        made.target = self.states[id(source.target)] if source.target else None
+        made.full = self.states[id(source.full)] if source.full else None
+        made.count, made.limit = source.count, source.limit
+        self.enter(made, held_by, state)
+        return made
+
+    def enter(self, made: kernel.Production, held_by: Any, state: kernel.State) -> None:
+        key = (made.action, made.field, made.qname)
+        term = self.terms.setdefault(key, len(self.terms))
+        slot = self.slot(made.field, made.name or "text")
+        if slot.terms.setdefault(held_by, term) != term:
+            raise ValueError(
+                f"{self.type.name}: the class of a value in {made.field} does not tell {made.name} apart"
+            )
+        state.by_term += [None] * (term + 1 - len(state.by_term))
+        state.by_term[term] = made
+
+
+__all__ = ["Codec", "EXIDecodeError", "Fragment"]
