@@ -59,7 +59,9 @@ class ControlPilot(Enum):
 
 @dataclass(frozen=True, slots=True)
 class VehicleReport:
-    """The newest the EV said of itself; limits of a charge loop are merged into those of parameter discovery."""
+    """The newest the EV said of itself; limits of a charge loop are merged into those of parameter
+    discovery.
+    """
 
     ac: ACLimits | None = None
     dc: DCLimits | None = None
@@ -172,7 +174,9 @@ class Charger(Protocol):
 
     @abstractmethod
     def precharge(self, now: float, target_voltage: float) -> float:
-        """DC: regulate towards `target_voltage` (V) with little current; returns the present output voltage."""
+        """DC: regulate towards `target_voltage` (V) with little current; returns the present output
+        voltage.
+        """
 
     @abstractmethod
     def output_voltage(self, now: float) -> float:

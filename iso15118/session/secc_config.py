@@ -1,4 +1,6 @@
-"""What an SECC offers, how strict it is, what it knows of the link, and what it remembers of paused sessions."""
+"""What an SECC offers, how strict it is, what it knows of the link, and what it remembers of paused
+sessions.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class ContractVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What the provisioning service delivered; None for `data` means: refused with `code`, or still working."""
+    """What the provisioning service delivered; None for `data` means: refused with `code`, or still
+    working.
+    """
 
     code: ResponseCode = ResponseCode.OK
     chain: common.CertificateChain | None = None
