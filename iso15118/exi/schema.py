@@ -160,11 +160,15 @@ class ComplexType:
 
 @dataclass(slots=True, eq=False)
 class Schema:
-    """A schema set: every global element of one XSD and of all that it imports."""
+    """A schema set: every global element and every complex type of one XSD and of all that it imports.
+
+    A type that no element has still counts: the elements inside it are elements of the fragment grammar.
+    """
 
     name: str
     target_namespace: str
     elements: tuple[Element, ...]
+    types: tuple[ComplexType, ...] = ()
     qualified_namespaces: frozenset[str] = frozenset()
 
 

@@ -19,8 +19,9 @@ to the namespace.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
@@ -58,10 +59,14 @@ def choice(*names: str, default: Any = _MISSING, default_factory: Any = _MISSING
 
 @dataclass(frozen=True, slots=True)
 class Xsd:
-    """The XSD built-in type `base` of a simple value, and the schema's own name for the restricted type."""
+    """The XSD built-in type `base` of a simple value, and the schema's own name for the restricted type.
+
+    A named type belongs to the namespace of the module that creates this object, wherever it is used.
+    """
 
     base: str
     name: str | None = None
+    module: str = field(default_factory=lambda: str(sys._getframe(2).f_globals["__name__"]), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

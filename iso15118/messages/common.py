@@ -11,7 +11,6 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from . import xmldsig
 from ._declare import (
     Node,
     Occurs,
@@ -32,6 +31,7 @@ from .common_types import (
     EVSEStatus,
     Identifier,
     Int,
+    ListOfRootCertificateIDs,
     MeterInfo,
     Name,
     NumericID,
@@ -53,6 +53,7 @@ from .common_types import (
 )
 
 NAMESPACE = "urn:iso:std:iso:15118:-20:CommonMessages"
+PREFIX = "cm"
 
 Id = Annotated[str, Xsd("ID")]
 GenChallenge = Annotated[bytes, Meta(min_length=16, max_length=16), Xsd("base64Binary", "genChallengeType")]
@@ -203,12 +204,6 @@ class AuthorizationRes(V2GResponse):
 
 
 # Certificate installation
-
-
-class ListOfRootCertificateIDs(Node):
-    root_certificate_id: Annotated[list[xmldsig.X509IssuerSerial], Occurs(1, 20)] = element(
-        "RootCertificateID"
-    )
 
 
 class EMAIDList(Node):
@@ -720,6 +715,13 @@ class ParkingMethod(StrEnum):
     AutoParking = "AutoParking"
     MVGuideManual = "MVGuideManual"
     Manual = "Manual"
+
+
+class TargetPosition(Node):
+    """Declared in edition 1, used by no message."""
+
+    target_offset_x: UnsignedShort = element("TargetOffsetX")
+    target_offset_y: UnsignedShort = element("TargetOffsetY")
 
 
 @global_element()

@@ -260,6 +260,14 @@ class Receipt(Node):
     tax_costs: Annotated[list[DetailedTax], Occurs(0, 10)] = element("TaxCosts", default_factory=list)
 
 
+class ListOfRootCertificateIDs(Node):
+    """The V2G root certificates that the EV holds."""
+
+    root_certificate_id: Annotated[list[xmldsig.X509IssuerSerial], Occurs(1, 20)] = element(
+        "RootCertificateID"
+    )
+
+
 class ChargeParameterDiscoveryReq(V2GRequest):
     """Base of the requests of all energy modes."""
 

@@ -126,9 +126,9 @@ class DSAKeyValue(Node):
         Sequence,
         (
             Group(Sequence, ("p", "q"), minimum=0),
-            "g",
+            "g?",
             "y",
-            "j",
+            "j?",
             Group(Sequence, ("seed", "pgen_counter"), minimum=0),
         ),
     )
