@@ -266,7 +266,7 @@ def _particles(particle: Particle) -> Iterator[ElementParticle]:
 def all_elements(schema: Schema) -> list[Element]:
     """Every element declaration of the set, global and local, in no particular order."""
     found: dict[int, Element] = {}
-    pending = list(schema.elements)
+    pending = [*schema.elements, *(p.element for t in schema.types for p in _particles(t.content))]
     while pending:
         element = pending.pop()
         if id(element) in found:
