@@ -1,0 +1,6 @@
+"""A simulated vehicle: battery, inlet, on-board charger and driver behind `iso15118.session.vehicle.Vehicle`."""
+
+from .battery import Battery
+from .simulated import Driver, OnBoardCharger, SimulatedVehicle
+
+__all__ = ["Battery", "Driver", "OnBoardCharger", "SimulatedVehicle"]
