@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+from iso15118.messages import common
 from iso15118.messages.common_types import EVSENotification
 from iso15118.session.charger import (
     ACOutput,

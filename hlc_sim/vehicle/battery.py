@@ -40,9 +40,8 @@ class Battery:
         if not 0 <= self.soc <= 100:
             raise ValueError(f"battery soc is {self.soc} %, must be between 0 and 100")
         if not 0 < self.min_voltage < self.max_voltage:
-            raise ValueError(
-                f"battery min_voltage {self.min_voltage} V must be between 0 and max_voltage {self.max_voltage} V"
-            )
+            limits = f"0 and max_voltage {self.max_voltage} V"
+            raise ValueError(f"battery min_voltage {self.min_voltage} V must be between {limits}")
         for name in ("capacity", "resistance", "max_charge_current", "max_charge_power"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"battery {name} is {getattr(self, name)}, must be greater than 0")
