@@ -155,6 +155,22 @@ class Draft:
     digest: hashes.HashAlgorithm | None = None
     agreement_key: x448.X448PrivateKey | None = None
 
+    @classmethod
+    def of(cls, credential: Credential, edition: Edition, family: Family) -> Draft:
+        """The draft that `credential` could have been made from, to issue it again with a change."""
+        certificate = credential.certificate
+        return cls(
+            credential.name,
+            profile(credential.role, edition, family),
+            [(attribute.oid, str(attribute.value)) for attribute in certificate.subject],
+            credential.key,
+            credential.issuer,
+            certificate.not_valid_before_utc,
+            certificate.not_valid_after_utc,
+            certificate.serial_number,
+            {extension.oid: (extension.value, extension.critical) for extension in certificate.extensions},
+        )
+
     def set_extension(self, value: x509.ExtensionType, critical: bool) -> None:
         self.extensions[value.oid] = (value, critical)
 
