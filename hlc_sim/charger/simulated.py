@@ -138,6 +138,9 @@ class SimulatedCharger(Charger):
             charge, discharge = limits.max_charge_power, limits.max_discharge_power or 0.0
         return self.site.offer(self._mode, request, int(now + self._unix_offset), charge, discharge)
 
+    def profile(self, now: float, tuple_id: int | None, profile: common.EVPowerProfile) -> None:
+        self.announced = profile
+
     # -- hardware
     # -----------------------------------------------------------------------------------------------------
 

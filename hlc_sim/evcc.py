@@ -1,0 +1,103 @@
+"""Drives an EVCC over a connection: carries out the steps of its generator, on trio."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+import trio
+
+from iso15118 import v2gtp
+from iso15118.messages._declare import Node
+from iso15118.session.evcc_steps import (
+    ConnectionLost,
+    Incoming,
+    MalformedMessage,
+    MessageTimeout,
+    PeerFault,
+    Post,
+    Reply,
+    Send,
+    Step,
+    Wait,
+)
+
+from .transport.link import Link, LinkClosed, Undecodable, UnknownPayload
+
+T = TypeVar("T")
+
+_MAIN_STREAM = 0
+
+
+def stream_of(payload_type: int) -> int:
+    """The stream a payload type belongs to: the main stream's types are one, each side stream is its own."""
+    return _MAIN_STREAM if payload_type < 0x8100 else payload_type
+
+
+async def drive(exchange: Generator[Step, Reply, T], link: Link) -> T:
+    """Run a session, or any part of one, to its end and return its result. The caller closes the link."""
+    return await _Driver(link).run(exchange)
+
+
+class _Driver:
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._side: list[Incoming] = []
+        """Received while something else was waited for; handed over with the next reply."""
+
+    async def run(self, exchange: Generator[Step, Reply, T]) -> T:
+        try:
+            step = next(exchange)
+            while True:
+                try:
+                    reply = await self._carry_out(step)
+                except PeerFault as fault:
+                    step = exchange.throw(fault)
+                else:
+                    step = exchange.send(reply)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            exchange.close()
+
+    async def _carry_out(self, step: Step) -> Reply:
+        message: Node | None = None
+        if isinstance(step, Send):
+            await self._write(step.request, step.payload_type)
+            message = await self._response(step)
+        elif isinstance(step, Post):
+            await self._write(step.request, step.payload_type)
+        elif isinstance(step, Wait):
+            with trio.move_on_after(step.seconds):
+                self._side.append(await self._receive())
+        side, self._side = tuple(self._side), []
+        return Reply(trio.current_time(), message, side)
+
+    async def _response(self, step: Send) -> Node:
+        stream = stream_of(step.payload_type)
+        with trio.move_on_after(step.timeout):
+            while True:
+                incoming = await self._receive()
+                if stream_of(incoming.payload_type) == stream:
+                    return incoming.message
+                self._side.append(incoming)
+        raise MessageTimeout(f"no response to {type(step.request).__name__} within {step.timeout:g} s")
+
+    async def _write(self, request: Node, payload_type: int) -> None:
+        try:
+            await self._link.send(request, payload_type)
+        except LinkClosed as error:
+            raise ConnectionLost(str(error)) from error
+
+    async def _receive(self) -> Incoming:
+        while True:
+            try:
+                received = await self._link.receive()
+            except UnknownPayload:
+                continue  # dropped by its length; the message timeout goes on
+            except LinkClosed as error:
+                raise ConnectionLost(str(error)) from error
+            except (v2gtp.V2GTPError, Undecodable) as error:
+                raise MalformedMessage(str(error)) from error
+            return Incoming(received.payload_type, received.message)
