@@ -59,7 +59,7 @@ def test_weak_keys_are_named(nmk, word):
 
 def test_random_keys_pass():
     source = random.Random(7)
-    assert [key for key in (source.randbytes(16) for _ in range(5000)) if nmk_weaknesses(key)] == []
+    assert [key for key in (source.randbytes(16) for _ in range(500)) if nmk_weaknesses(key)] == []
 
 
 def test_the_timer_table_has_every_timer_with_its_value_and_use():
