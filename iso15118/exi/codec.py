@@ -5,6 +5,9 @@ Types are compiled when first met: a session that speaks DC never pays for X.509
 
 from __future__ import annotations
 
+import sys
+from enum import StrEnum
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from . import kernel
@@ -20,6 +23,7 @@ from .grammar import (
 )
 from .grammar import Production as GrammarProduction
 from .grammar import State as GrammarState
+from .names import Names
 from .schema import (
     AttributeUse,
     ComplexType,
@@ -30,6 +34,14 @@ from .schema import (
     Schema,
     SimpleType,
     Wildcard,
+)
+from .second_level import (
+    Deviation,
+    DeviationKind,
+    SecondLevel,
+    StringTableHit,
+    StringTables,
+    put_any_element,
 )
 
 HEADER = 0x80
@@ -45,17 +57,32 @@ def compile_simple(simple: SimpleType) -> kernel.Simple:
     """The coding of a simple type (EXI 1.0, table 7-1)."""
     name = simple.name or simple.base
     if simple.kind is Kind.BOOLEAN:
-        return kernel.Simple(kernel.BOOLEAN, name)
+        return kernel.Simple(kernel.BOOLEAN, name, simple.base)
     if simple.kind is Kind.ENUMERATION:
         assert simple.enumeration is not None
         members = list(simple.enumeration)
-        return kernel.Simple(kernel.ENUMERATION, name, code_width(len(members)), members=members)
+        return kernel.Simple(kernel.ENUMERATION, name, simple.base, code_width(len(members)), members=members)
     if simple.kind in _LENGTH_CODINGS:
-        return kernel.Simple(_LENGTH_CODINGS[simple.kind], name)
+        return kernel.Simple(_LENGTH_CODINGS[simple.kind], name, simple.base)
     low, high = simple.minimum, simple.maximum
     if low is not None and high is not None and high - low < _N_BIT_RANGE:
-        return kernel.Simple(kernel.N_BIT, name, code_width(high - low + 1), low, high)
-    return kernel.Simple(kernel.UNSIGNED if low is not None and low >= 0 else kernel.INTEGER, name)
+        return kernel.Simple(kernel.N_BIT, name, simple.base, code_width(high - low + 1), low, high)
+    coding = kernel.UNSIGNED if low is not None and low >= 0 else kernel.INTEGER
+    return kernel.Simple(coding, name, simple.base)
+
+
+class Quirk(StrEnum):
+    """How other codecs are known to depart from the standard."""
+
+    LISTS_NEVER_FULL = (
+        "cbV2G: after the last entry that a list may have, its end is written as if more could follow"
+    )
+    LONG_LISTS_NEVER_FULL = "Josev: the same, for lists of 255 entries and more"
+    ACDP_ROOTS_SWAPPED = "cbV2G: the event codes of ACDP_ConnectRes and ACDP_DisconnectReq are swapped"
+
+
+_UNBOUNDED_FROM = {Quirk.LISTS_NEVER_FULL: 3, Quirk.LONG_LISTS_NEVER_FULL: 255}
+_SWAPPED = ("ACDP_ConnectRes", "ACDP_DisconnectReq")
 
 
 class Fragment(NamedTuple):
@@ -66,15 +93,20 @@ class Fragment(NamedTuple):
 
 
 class Codec:
-    """Encodes and decodes the documents and fragments of one schema."""
+    """Encodes and decodes the documents and fragments of one schema, exactly or with one quirk."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, quirk: Quirk | None = None) -> None:
         self.schema = schema
+        self.quirk = quirk
+        self.unbounded_from = sys.maxsize if quirk is None else _UNBOUNDED_FROM.get(quirk, sys.maxsize)
         self.nowhere = kernel.Production(kernel.END, 0, 0)
+        self._variants: dict[Quirk, Codec] = {}
         self._types: dict[int, kernel.Type] = {}
         self._simple: dict[SimpleType, kernel.Simple] = {}
-        self._terms: dict[int, dict[Any, int]] = {}
         roots = sort_elements(schema.elements)
+        if quirk is Quirk.ACDP_ROOTS_SWAPPED:
+            first, second = (i for i, e in enumerate(roots) if e.qname.local in _SWAPPED)
+            roots[first], roots[second] = roots[second], roots[first]
         self._root_width = code_width(len(roots) + 1)
         self._roots = [self._element(e, code, self._root_width) for code, e in enumerate(roots)]
         self._root_of = {self._class_of(e): p for e, p in zip(roots, self._roots, strict=True)}
@@ -84,17 +116,18 @@ class Codec:
 
     # Documents
 
-    def decode(self, data: bytes) -> Any:
-        """The message of an EXI document; EXIDecodeError for anything else. What follows the document is ignored."""
-        decoder = self._open(data)
-        code = decoder.bits(self._root_width)
-        if code >= len(self._roots):
-            decoder.pos -= self._root_width
-            raise decoder.error(f"no root element has event code {code}", f"less than {len(self._roots)}")
-        return self._read_element(decoder, self._roots[code])
+    def decode(self, data: bytes, deviations: list[Deviation] | None = None) -> Any:
+        """The message of an EXI document; EXIDecodeError for anything else. What follows the document is ignored.
 
-    def encode(self, message: Any) -> bytes:
+        With a list of `deviations`, a stream that fails is tried again with the known quirks and then with everything tolerated
+        that EXI can carry but the schema does not allow; what was tolerated is appended.
+        """
+        return self._decode(data, deviations, Codec._document)
+
+    def encode(self, message: Any, quirk: Quirk | None = None) -> bytes:
         """The EXI document of a message; EXIEncodeError if it is not one of the schema set or cannot be expressed."""
+        if quirk is not None:
+            return self.with_quirk(quirk).encode(message)
         production = self._root_of.get(type(message))
         if production is None:
             raise EXIEncodeError(
@@ -105,12 +138,61 @@ class Codec:
         self._write_element(encoder, production, message)
         return encoder.finish()
 
+    def with_quirk(self, quirk: Quirk) -> Codec:
+        """The codec that writes and reads this quirk; ValueError if the schema set has nothing that shows it."""
+        if quirk is Quirk.ACDP_ROOTS_SWAPPED and not any(p.name in _SWAPPED for p in self._roots):
+            raise ValueError(f"the schema set {self.schema.name} has no ACDP messages")
+        if quirk not in self._variants:
+            self._variants[quirk] = Codec(self.schema, quirk)
+        return self._variants[quirk]
+
+    def _decode(self, data: bytes, deviations: list[Deviation] | None, read: Any) -> Any:
+        try:
+            return self._with_tables(data, None, read)
+        except EXIDecodeError as error:
+            if deviations is None:
+                raise
+            first = error
+        for quirk in Quirk:
+            try:
+                result = self.with_quirk(quirk)._with_tables(data, None, read)
+            except ValueError:
+                continue
+            deviations.append(Deviation(DeviationKind.QUIRK, first.bit, first.path, quirk))
+            return result
+        found: list[Deviation] = []
+        try:
+            result = self._with_tables(data, found, read)
+        except EXIDecodeError:
+            raise first from None
+        deviations += found
+        return result
+
+    def _with_tables(self, data: bytes, deviations: list[Deviation] | None, read: Any) -> Any:
+        """Streams that refer to string tables are read from the start with the tables kept."""
+        try:
+            return read(self, self._open(data, deviations, None))
+        except StringTableHit:
+            if deviations is not None:
+                deviations.clear()
+            return read(self, self._open(data, deviations, StringTables()))
+
+    def _document(self, decoder: kernel.Decoder) -> Any:
+        code = decoder.bits(self._root_width)
+        if code >= len(self._roots):
+            decoder.pos -= self._root_width
+            raise decoder.error(f"no root element has event code {code}", f"less than {len(self._roots)}")
+        return self._read_element(decoder, self._roots[code])
+
     # Fragments
 
-    def decode_fragment(self, data: bytes) -> Fragment:
-        """The single element of an EXI fragment."""
+    def decode_fragment(self, data: bytes, deviations: list[Deviation] | None = None) -> Fragment:
+        """The single element of an EXI fragment; `deviations` as for documents."""
+        fragment: Fragment = self._decode(data, deviations, Codec._fragment)
+        return fragment
+
+    def _fragment(self, decoder: kernel.Decoder) -> Fragment:
         table = self._fragments()
-        decoder = self._open(data)
         code = decoder.bits(self._fragment_width)
         if code >= len(table):
             decoder.pos -= self._fragment_width
@@ -122,15 +204,21 @@ class Codec:
             raise decoder.error(f"event code {end} after the element", "the end of the fragment")
         return Fragment(table[code].qname, value)
 
-    def encode_fragment(self, value: Any, name: str | QName | None = None) -> bytes:
-        """The EXI fragment of one element: `value` is what a field would hold; `name` is needed where its class has several."""
-        self._fragments()
+    def encode_fragment(
+        self, value: Any, name: str | QName | None = None, quirk: Quirk | None = None
+    ) -> bytes:
+        """The EXI fragment of one element: `value` is what a field would hold.
+
+        `name` is needed where the class of the value has several elements, or none.
+        """
+        if quirk is not None:
+            return self.with_quirk(quirk).encode_fragment(value, name)
+        table = self._fragments()
         production = self._fragment_production(value, name)
         encoder = kernel.Encoder(self)
         encoder.put(HEADER, 8)
         self._write_element(encoder, production, value)
-        assert self._fragment_table is not None
-        encoder.put(len(self._fragment_table) + 1, self._fragment_width)
+        encoder.put(len(table) + 1, self._fragment_width)
         return encoder.finish()
 
     def _fragments(self) -> list[kernel.Production]:
@@ -138,7 +226,7 @@ class Codec:
             named = fragment_elements(self.schema)
             self._fragment_width = code_width(len(named) + 2)
             self._fragment_table = [
-                self._element(elements[0], code, self._fragment_width)
+                self._element(_declaration_of(elements), code, self._fragment_width)
                 for code, (_, elements) in enumerate(named)
             ]
             self._fragment_of = {p.qname: p for p in self._fragment_table}
@@ -165,8 +253,10 @@ class Codec:
 
     # Elements outside any content model
 
-    def _open(self, data: bytes) -> kernel.Decoder:
-        decoder = kernel.Decoder(data, self)
+    def _open(
+        self, data: bytes, deviations: list[Deviation] | None, tables: StringTables | None
+    ) -> kernel.Decoder:
+        decoder = kernel.Decoder(data, self, deviations, tables)
         header = decoder.bits(8)
         if header != HEADER:
             decoder.pos = 0
@@ -181,17 +271,22 @@ class Codec:
             value = decoder.simple_content(production.simple)
             return value if production.wrapper is None else production.wrapper(value=value)
         decoder.root = production.type.copy()
-        decoder.fill(decoder.root, production.type, 1)
-        return decoder.root
+        return decoder.fill(decoder.root, production.type, 1)
 
     def _write_element(self, encoder: kernel.Encoder, production: kernel.Production, value: Any) -> None:
         encoder.path[0] = production
-        encoder.depth = 1
         encoder.put(production.code, production.width)
+        self.write_content(encoder, production, value, 1)
+
+    def write_content(
+        self, encoder: kernel.Encoder, production: kernel.Production, value: Any, depth: int
+    ) -> None:
+        """What follows the SE of an element that stands outside a content model; its path is `depth` long."""
+        encoder.depth = depth
         if production.type is not None:
             if type(value) is not production.type.cls:
                 raise encoder.error(value, f"is not a {production.type.cls.__name__}")
-            encoder.emit(value, production.type, 1)
+            encoder.emit(value, production.type, depth)
             return
         assert production.simple is not None
         encoder.put(0, 1)
@@ -228,13 +323,58 @@ class Codec:
         compiled = self._types.get(id(type_))
         if compiled is None:
             lists = list_fields(type_)
-            template = type_.cls(**dict.fromkeys(type_.cls.__struct_fields__))
-            compiled = kernel.Type(type_.cls, str(type_.name), template, lists)
+            fields: tuple[str, ...] = type_.cls.__struct_fields__  # type: ignore[attr-defined]
+            template = type_.cls(**dict.fromkeys(fields))
+            compiled = kernel.Type(type_.cls, type_.name, template, lists)
             self._types[id(type_)] = compiled
             _TypeCompiler(self, type_, compiled)
         return compiled
 
-    # What the kernel asks
+    # What the kernel and the second level ask
+
+    @cached_property
+    def names(self) -> Names:
+        return Names.of(self.schema)
+
+    @cached_property
+    def _types_by_name(self) -> dict[QName, ComplexType]:
+        return {t.name: t for t in reversed(self.schema.types)}
+
+    def beyond(self, decoder: kernel.Decoder) -> SecondLevel:
+        if decoder.second_level is None:
+            decoder.second_level = SecondLevel(self)
+        second_level: SecondLevel = decoder.second_level
+        return second_level
+
+    def root_named(self, name: QName) -> kernel.Production | None:
+        return next((p for p in self._roots if p.qname == name), None)
+
+    def root_of(self, cls: type) -> kernel.Production | None:
+        return self._root_of.get(cls)
+
+    def derived_type(self, name: QName, declared: kernel.Type) -> kernel.Type | None:
+        """The type called `name`, if it is `declared` or derived from it."""
+        if name == declared.qname:
+            return declared
+        named = base = self._types_by_name.get(name)
+        while base is not None and base.name != declared.qname:
+            base = base.base
+        return self._type(named) if base is not None and named is not None else None
+
+    def simple_type_named(self, name: QName) -> kernel.Simple | None:
+        """The named simple type, as far as elements or attributes that were met have it."""
+        found = (s for s in self._simple if s.name == name.local and s.namespace == name.namespace)
+        return next((self._simple[s] for s in found), None)
+
+    def tabled_text(self, decoder: kernel.Decoder) -> str:
+        production = decoder.path[decoder.depth - 1]
+        if production.action in (kernel.TYPED_TEXT, kernel.MIXED_TEXT):
+            production = decoder.path[decoder.depth - 2]
+        text: str = decoder.tables.read(decoder, production.qname)
+        return text
+
+    def string_table_hit(self, decoder: kernel.Decoder) -> StringTableHit:
+        return StringTableHit("a reference to a string table", bit=decoder.pos, path=self.path(decoder))
 
     def expected(self, state: kernel.State) -> str:
         return " or ".join(_describe(p) for p in state.productions)
@@ -244,49 +384,33 @@ class Codec:
         place = decoder.root
         for depth in range(decoder.depth):
             production = decoder.path[depth]
-            name = "@" + production.name if production.action == kernel.ATTRIBUTE else production.name
+            name = _describe(production) if production.action == kernel.ATTRIBUTE else production.name
             if depth and place is not None:
-                place = getattr(place, production.field, None)
-                if production.is_list and isinstance(place, list):
+                place = getattr(place, production.field or "content", None)
+                if isinstance(place, list):
                     last = len(place) - 1 if production.type is not None else len(place)
                     name += f"[{last}]"
                     place = place[-1] if place else None
-            parts.append(name)
+            if name:
+                parts.append(name)
         return "/".join(parts)
 
     def encode_path(self, encoder: kernel.Encoder) -> str:
-        return "/".join(part.name for part in encoder.path[: encoder.depth])
+        return "/".join(part.name for part in encoder.path[: encoder.depth] if part.name)
 
     def term(self, encoder: kernel.Encoder, slot: kernel.Slot, item: Any) -> int:
-        term = slot.terms.get(type(item))
+        """The term of the grammar that an item of a slot with several terms is, by its class."""
+        term = slot.terms.get(type(item), slot.terms.get(object))
         if term is None:
-            term = slot.terms.get(object)
-        if term is None:
-            allowed = ", ".join(cls.__name__ for cls in slot.terms)
+            allowed = ", ".join(sorted(cls.__name__ for cls in slot.terms))
             raise encoder.error(item, f"is none of {allowed}")
         return term
 
     def misplaced(self, encoder: kernel.Encoder, state: kernel.State, item: Any) -> EXIEncodeError:
-        return encoder.error(item, f"cannot stand here, expected {self.expected(state)}")
-
-    def any_element(self, decoder: kernel.Decoder, depth: int) -> Any:
-        raise decoder.error("an undeclared element")
+        return encoder.error(item, f"cannot stand or end here, expected {self.expected(state)}")
 
     def put_any_element(self, encoder: kernel.Encoder, item: Any, depth: int) -> None:
-        raise encoder.error(item, "undeclared elements are not written yet")
-
-    def escaped_content(self, decoder: kernel.Decoder, simple: kernel.Simple) -> Any:
-        code = decoder.bits(3)
-        if code == 0 and simple.coding == kernel.STRING:
-            return ""
-        if code == 0 and simple.coding == kernel.BINARY:
-            return b""
-        decoder.pos -= 4
-        raise decoder.error("a deviation from the schema", simple.name)
-
-    def escaped_end(self, decoder: kernel.Decoder) -> None:
-        decoder.pos -= 1
-        raise decoder.error("content after a value", "the end of the element")
+        put_any_element(self, encoder, item, depth)
 
 
 def _describe(production: kernel.Production) -> str:
@@ -301,8 +425,9 @@ def _describe(production: kernel.Production) -> str:
     return ("@" if production.action == kernel.ATTRIBUTE else "") + production.name
 
 
-def _held(production: GrammarProduction) -> ElementParticle | Wildcard | None:
-    return production.held
+def _declaration_of(elements: list[Element]) -> Element:
+    """One of several declarations of a name, all of one type: the one whose class can stand alone."""
+    return next((e for e in elements if isinstance(e.type, ComplexType) or e.wrapper), elements[0])
 
 
 def list_fields(type_: ComplexType) -> list[str]:
@@ -337,7 +462,7 @@ class _TypeCompiler:
         for attribute in sorted(type_.attributes, key=lambda a: order(a.qname)):
             self.slot(attribute.field, "@" + attribute.qname.local)
         self.declare(type_.content)
-        start = type_grammar(type_, codec.schema)
+        start = type_grammar(type_, codec.schema, codec.unbounded_from)
         self.visit(start)
         for state in self.states.values():
             state.by_term += [None] * (len(self.terms) - len(state.by_term))
@@ -371,11 +496,13 @@ class _TypeCompiler:
             state = self.states[id(source)]
             state.width = code_width(len(source.productions) + 1)
             for code, production in enumerate(source.productions):
-                for target in (production.target, production.full):
+                for target in (production.target, production.full, source.content):
                     if target is not None and id(target) not in self.states:
                         self.states[id(target)] = kernel.State(list(Position).index(target.position))
                         pending.append(target)
                 state.productions.append(self.production(production, code, state))
+            if source.content is not None:
+                state.content = self.states[id(source.content)]
 
     def production(self, source: GrammarProduction, code: int, state: kernel.State) -> kernel.Production:
         if source.event is Event.END:
@@ -424,4 +551,4 @@ class _TypeCompiler:
         state.by_term[term] = made
 
 
-__all__ = ["Codec", "EXIDecodeError", "Fragment"]
+__all__ = ["Codec", "Deviation", "DeviationKind", "Fragment", "Quirk"]

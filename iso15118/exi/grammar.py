@@ -11,9 +11,11 @@ repeats it leads to `full` instead of `target` once `limit` entries have been me
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import count
 
 from .schema import (
     UNBOUNDED,
@@ -71,8 +73,11 @@ class Production:
 
 @dataclass(slots=True, eq=False)
 class State:
+    """`content` is the state in which content goes on after an escape from before it (content2 in 8.5.4.4.1)."""
+
     position: Position
     productions: list[Production] = field(default_factory=list)
+    content: State | None = None
 
     @property
     def has_end(self) -> bool:
@@ -110,14 +115,14 @@ class _Node:
 
     __slots__ = ("children", "index", "maximum", "minimum", "particle")
 
-    def __init__(self, particle: Particle, indices: Iterator[int]) -> None:
+    def __init__(self, particle: Particle, indices: Iterator[int], unbounded_from: int) -> None:
         self.particle = particle
         self.index = next(indices)
         self.minimum = particle.min_occurs
-        self.maximum = particle.max_occurs
+        self.maximum = particle.max_occurs if particle.max_occurs < unbounded_from else UNBOUNDED
         self.children: list[_Node] = []
         if isinstance(particle, Sequence | Choice):
-            self.children = [_Node(p, indices) for p in particle.particles]
+            self.children = [_Node(p, indices, unbounded_from) for p in particle.particles]
 
 
 _Items = tuple[tuple[_Node, int], ...]
@@ -167,24 +172,22 @@ def _steps(node: _Node, met: int, rest: _Items, out: list[_Step]) -> bool:
 class _TypeBuilder:
     """The automaton of one complex type."""
 
-    def __init__(self, type_: ComplexType, schema: Schema) -> None:
+    def __init__(self, type_: ComplexType, schema: Schema, unbounded_from: int) -> None:
         self.type = type_
         self.schema = schema
+        self.unbounded_from = unbounded_from
         self.attributes = sorted(type_.attributes, key=lambda a: order(a.qname))
         self.states: dict[tuple[Position, int, _Items], State] = {}
         self.pending: list[tuple[Position, int, _Items]] = []
 
     def build(self) -> State:
-        def indices() -> Iterator[int]:
-            n = 0
-            while True:
-                yield n
-                n += 1
-
-        start = self.state(Position.FIRST, 0, ((_Node(self.type.content, indices()), 0),))
+        content = _Node(self.type.content, count(), self.unbounded_from)
+        start = self.state(Position.FIRST, 0, ((content, 0),))
         while self.pending:
             key = self.pending.pop()
             self.states[key].productions = self.productions(*key)
+            if key[0] is not Position.CONTENT:
+                self.states[key].content = self.state(Position.CONTENT, len(self.attributes), key[2])
         return start
 
     def state(self, position: Position, attribute: int, items: _Items) -> State:
@@ -250,9 +253,12 @@ class _TypeBuilder:
                 raise ValueError(f"{self.type.name}: two particles compete for {name}")
 
 
-def type_grammar(type_: ComplexType, schema: Schema) -> State:
-    """The start state of the automaton that reads the attributes and content of `type_`."""
-    return _TypeBuilder(type_, schema).build()
+def type_grammar(type_: ComplexType, schema: Schema, unbounded_from: int = sys.maxsize) -> State:
+    """The start state of the automaton that reads the attributes and content of `type_`.
+
+    Particles that may occur `unbounded_from` times or more are taken for unbounded, which the standard does not.
+    """
+    return _TypeBuilder(type_, schema, unbounded_from).build()
 
 
 def _particles(particle: Particle) -> Iterator[ElementParticle]:

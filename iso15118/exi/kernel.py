@@ -41,15 +41,23 @@ MIXED_TEXT: int = 6
 
 
 class Simple:
-    """How the values of a simple type are coded; `name` is the type's, for messages."""
+    """How the values of a simple type are coded; `name` is the type's, `base` that of the built-in type."""
 
-    __slots__ = ("codes", "coding", "maximum", "members", "minimum", "name", "width")
+    __slots__ = ("base", "codes", "coding", "maximum", "members", "minimum", "name", "width")
 
     def __init__(
-        self, coding: int, name: str, width: int = 0, minimum: int = 0, maximum: int = 0, members: Any = ()
+        self,
+        coding: int,
+        name: str,
+        base: str,
+        width: int = 0,
+        minimum: int = 0,
+        maximum: int = 0,
+        members: Any = (),
     ) -> None:
         self.coding = coding
         self.name = name
+        self.base = base
         self.width = width
         self.minimum = minimum
         self.maximum = maximum
@@ -64,11 +72,11 @@ class Type:
     order, for encoding.
     """
 
-    __slots__ = ("cls", "copy", "lists", "name", "slots", "start", "template")
+    __slots__ = ("cls", "copy", "lists", "qname", "slots", "start", "template")
 
-    def __init__(self, cls: Any, name: str, template: Any, lists: list[str]) -> None:
+    def __init__(self, cls: Any, qname: Any, template: Any, lists: list[str]) -> None:
         self.cls = cls
-        self.name = name
+        self.qname = qname
         self.template = template
         self.copy = template.__copy__
         self.lists = lists
@@ -77,9 +85,12 @@ class Type:
 
 
 class State:
-    """A state of a type's automaton: first-level event codes are indices into `productions`."""
+    """A state of a type's automaton: first-level event codes are indices into `productions`.
 
-    __slots__ = ("by_term", "end", "position", "productions", "width")
+    `position` is the index of the `grammar.Position`, `content` the state after an escape from before the content.
+    """
+
+    __slots__ = ("by_term", "content", "end", "position", "productions", "width")
 
     def __init__(self, position: int) -> None:
         self.position = position
@@ -87,6 +98,7 @@ class State:
         self.productions: list[Production] = []
         self.by_term: list[Production | None] = []
         self.end: Production | None = None
+        self.content: State | None = None
 
 
 class Production:
@@ -148,9 +160,21 @@ class Slot:
 class Decoder:
     """Reads one stream."""
 
-    __slots__ = ("depth", "end", "octets", "owner", "path", "pos", "program", "root")
+    __slots__ = (
+        "depth",
+        "deviations",
+        "end",
+        "octets",
+        "owner",
+        "path",
+        "pos",
+        "program",
+        "root",
+        "second_level",
+        "tables",
+    )
 
-    def __init__(self, data: bytes, program: Any) -> None:
+    def __init__(self, data: bytes, program: Any, deviations: Any = None, tables: Any = None) -> None:
         self.owner = data + b"\0\0\0\0\0\0\0\0"
         self.octets = self.owner
         self.end = len(data) * 8
@@ -159,6 +183,9 @@ class Decoder:
         self.root: Any = None
         self.path: list[Production] = [program.nowhere] * (MAX_DEPTH + 2)
         self.depth = 0
+        self.deviations: Any = deviations
+        self.tables: Any = tables
+        self.second_level: Any = None
 
     # Bits and numbers
 
@@ -273,13 +300,15 @@ class Decoder:
             return self.take(self.length(8))
         return self.text()
 
-    def text(self) -> str:
-        """A string written out; a hit in a string table is left to the program."""
+    def text(self) -> Any:
+        """A string: written out, unless string tables are kept."""
+        if self.tables is not None:
+            return self.program.tabled_text(self)
         start = self.pos
         n = self.unsigned()
         if n < 2:
             self.pos = start
-            raise self.error("a reference to a string table")
+            raise self.program.string_table_hit(self)
         n -= 2
         if n > (self.end - self.pos) >> 3:
             self.pos = start
@@ -289,16 +318,19 @@ class Decoder:
     def simple_content(self, simple: Simple) -> Any:
         """CH and EE of an element of simple type, its SE being read."""
         if self.bits(1):
-            return self.program.escaped_content(self, simple)
+            return self.program.beyond(self).content(self, simple)
         value = self.value(simple)
         if self.bits(1):
-            self.program.escaped_end(self)
+            self.program.beyond(self).end(self)
         return value
 
     # Elements
 
-    def fill(self, obj: Any, type_: Type, depth: int) -> None:
-        """Read the attributes and the content of an element of `type_`, up to and including its EE, into `obj`."""
+    def fill(self, obj: Any, type_: Type, depth: int) -> Any:
+        """Read attributes, content and EE of an element of `type_` into `obj`.
+
+        The object that holds them is returned: another one if xsi:type named another type.
+        """
         if depth >= MAX_DEPTH:
             raise self.error(f"elements nested deeper than {MAX_DEPTH}")
         for name in type_.lists:
@@ -309,12 +341,25 @@ class Decoder:
         while True:
             code = self.bits(state.width)
             if code >= len(state.productions):
-                self.pos -= state.width
-                raise self.error(f"event code {code}", self.program.expected(state))
+                if code > len(state.productions):
+                    self.pos -= state.width
+                    raise self.error(f"event code {code}", self.program.expected(state))
+                escaped = self.program.beyond(self).escape(self, obj, type_, state, depth)
+                if escaped is None:
+                    return obj
+                if isinstance(escaped, Type):
+                    type_ = escaped
+                    obj = type_.copy()
+                    for name in type_.lists:
+                        setattr(obj, name, [])
+                    state = type_.start
+                else:
+                    state = escaped
+                continue
             production = state.productions[code]
             action = production.action
             if action == END:
-                return
+                return obj
             self.path[depth] = production
             self.depth = depth + 1
             if action == COMPLEX_ELEMENT:
@@ -325,7 +370,12 @@ class Decoder:
                     getattr(obj, production.field).append(child)
                 else:
                     setattr(obj, production.field, child)
-                self.fill(child, child_type, depth + 1)
+                filled = self.fill(child, child_type, depth + 1)
+                if filled is not child:
+                    if production.is_list:
+                        getattr(obj, production.field)[-1] = filled
+                    else:
+                        setattr(obj, production.field, filled)
             else:
                 if action == SIMPLE_ELEMENT:
                     value = self.simple_content(production.simple)  # type: ignore[arg-type]
@@ -334,7 +384,7 @@ class Decoder:
                 elif action == MIXED_TEXT:
                     value = self.text()
                 elif action == ANY_ELEMENT:
-                    value = self.program.any_element(self, depth + 1)
+                    value = self.program.beyond(self).any_element(self, depth + 1)
                 else:
                     value = self.value(production.simple)  # type: ignore[arg-type]
                 if production.is_list:
@@ -365,15 +415,16 @@ class Decoder:
 class Encoder:
     """Writes one stream."""
 
-    __slots__ = ("bits_held", "buffer", "depth", "held", "path", "program")
+    __slots__ = ("bits_held", "buffer", "depth", "held", "names", "path", "program")
 
     def __init__(self, program: Any) -> None:
         self.program = program
         self.buffer = bytearray()
         self.held = 0
         self.bits_held = 0
-        self.path: list[Any] = [""] * (MAX_DEPTH + 2)
+        self.path: list[Any] = [program.nowhere] * (MAX_DEPTH + 2)
         self.depth = 0
+        self.names: Any = None
 
     def put(self, value: int, n: int) -> None:
         """`n` bits, at most 24."""
@@ -406,7 +457,11 @@ class Encoder:
         return bytes(self.buffer)
 
     def text(self, value: str) -> None:
+        """A string that no table holds."""
         self.unsigned(len(value) + 2)
+        self.code_points(value)
+
+    def code_points(self, value: str) -> None:
         if value.isascii():
             self.put_octets(value.encode("ascii"))
             return

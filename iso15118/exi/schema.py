@@ -162,7 +162,8 @@ class ComplexType:
 class Schema:
     """A schema set: every global element and every complex type of one XSD and of all that it imports.
 
-    A type that no element has still counts: the elements inside it are elements of the fragment grammar.
+    A type that no element has still counts: the elements inside it are elements of the fragment grammar, and
+    its name is in the string table. `simple_types` are the named ones.
     """
 
     name: str
@@ -170,6 +171,7 @@ class Schema:
     elements: tuple[Element, ...]
     types: tuple[ComplexType, ...] = ()
     qualified_namespaces: frozenset[str] = frozenset()
+    simple_types: tuple[SimpleType, ...] = ()
 
 
 @dataclass(slots=True)
