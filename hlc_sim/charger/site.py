@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 
 from iso15118.messages import common
 from iso15118.messages.common_types import RationalNumber
+from iso15118.session import schedules
 from iso15118.session.charger import ScheduleOffer, ScheduleRequest, Wish
-from iso15118.session.services import EnergyMode, Pricing
-from iso15118.session.values import MobilityNeeds
+from iso15118.session.services import EnergyMode, MobilityNeedsMode, Pricing
+from iso15118.session.values import MobilityNeeds, PerPhase
 
 _DAY = 24 * 3600.0
-PRICE_ALGORITHM = "urn:iso:std:iso:15118:-20:PriceAlgorithm:1-Power"
+_MOST = 10_000_000.0
+"""W: stands for "no limit" where a number must be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,136 +95,84 @@ class Site:
         self, mode: EnergyMode, request: ScheduleRequest, unix: int, charge: float, discharge: float
     ) -> ScheduleOffer:
         """The answer to a schedule request at Unix time `unix`, for an outlet of these powers."""
-        prices = self._prices(mode, request.max_points, unix)
+        most = request.max_points
+        prices = schedules.fit_prices(self._prices(mode, unix, 1), most)
         if not mode.scheduled:
-            from_site = self.needs if mode.mobility.name == "SECC" else None
-            return ScheduleOffer(needs=from_site, prices=prices, go_to_pause=self.go_to_pause)
-        discharging = None
-        if mode.bidirectional and any(slot.discharge > 0 for slot in self.plan):
-            discharging = common.ChargingSchedule(
-                power_schedule=self._powers(
-                    request, unix, [min(slot.discharge, discharge) for slot in self.plan]
-                ),
-                price_schedule=self._prices(mode, request.max_points, unix, identifier=2),
-            )
-        charging = common.ChargingSchedule(
-            power_schedule=self._powers(request, unix, [min(slot.charge, charge) for slot in self.plan]),
-            price_schedule=prices,
+            needs = self.needs if mode.mobility is MobilityNeedsMode.SECC else None
+            return ScheduleOffer(needs=needs, prices=prices, go_to_pause=self.go_to_pause)
+        departure = request.needs.departure
+        both_ways = mode.bidirectional and any(slot.discharge > 0 for slot in self.plan)
+        offered = schedules.schedule_tuple(
+            1,
+            self._powers(unix, departure, [min(slot.charge, charge) for slot in self.plan]),
+            prices=prices,
+            discharging=self._powers(unix, departure, [min(slot.discharge, discharge) for slot in self.plan])
+            if both_ways
+            else None,
+            discharging_prices=self._prices(mode, unix, 2) if both_ways else None,
         )
-        only = common.ScheduleTuple(
-            schedule_tuple_id=1, charging_schedule=charging, discharging_schedule=discharging
-        )
-        return ScheduleOffer(tuples=(only,), go_to_pause=self.go_to_pause)
+        return ScheduleOffer(tuples=(schedules.fit_tuple(offered, most),), go_to_pause=self.go_to_pause)
 
-    def _durations(self, departure: float | None, max_points: int) -> list[int]:
+    def _durations(self, departure: float | None) -> list[int]:
         """Lengths of the plan's slots in whole s, the last one stretched to cover the departure."""
-        durations = [max(1, round(slot.duration)) for slot in self.plan[:max_points]]
-        short = math.ceil(departure or 0.0) - sum(durations)
-        if short > 0:
-            durations[-1] += short
+        durations = [max(1, round(slot.duration)) for slot in self.plan]
+        durations[-1] += max(0, math.ceil(departure or 0.0) - sum(durations))
         return durations
 
-    def _powers(self, request: ScheduleRequest, unix: int, powers: list[float]) -> common.PowerSchedule:
-        durations = self._durations(request.needs.departure, request.max_points)
-        entries = [
-            common.PowerScheduleEntry(duration=duration, power=RationalNumber.of(power))
-            for duration, power in zip(durations, powers, strict=False)
+    def _powers(self, unix: int, departure: float | None, powers: list[float]) -> common.PowerSchedule:
+        entries: list[tuple[float, PerPhase]] = [
+            (duration, (power,)) for duration, power in zip(self._durations(departure), powers, strict=True)
         ]
-        tolerance = None if self.power_tolerance is None else RationalNumber.of(self.power_tolerance)
-        return common.PowerSchedule(
-            time_anchor=unix,
-            power_tolerance=tolerance,
-            power_schedule_entries=common.PowerScheduleEntryList(power_schedule_entry=entries),
-        )
+        return schedules.power_schedule(unix, entries, tolerance=self.power_tolerance)
 
     def _prices(
-        self, mode: EnergyMode, max_points: int, unix: int, identifier: int = 1
+        self, mode: EnergyMode, unix: int, schedule_id: int
     ) -> common.AbsolutePriceSchedule | common.PriceLevelSchedule | None:
+        durations = self._durations(None)
         if mode.pricing is Pricing.LEVELS:
-            return self._levels(max_points, unix, identifier)
-        if mode.pricing is Pricing.ABSOLUTE or (self.prices_always and mode.scheduled):
-            return self._absolute(max_points, unix, identifier, both_ways=mode.bidirectional)
-        return None
-
-    def _levels(self, max_points: int, unix: int, identifier: int) -> common.PriceLevelSchedule:
-        entries = [
-            common.PriceLevelScheduleEntry(duration=max(1, round(slot.duration)), price_level=slot.level)
-            for slot in self.plan[:max_points]
-        ]
-        return common.PriceLevelSchedule(
-            time_anchor=unix,
-            price_schedule_id=identifier,
-            number_of_price_levels=len({slot.level for slot in self.plan}),
-            price_level_schedule_entries=common.PriceLevelScheduleEntryList(
-                price_level_schedule_entry=entries
-            ),
-        )
-
-    def _absolute(
-        self, max_points: int, unix: int, identifier: int, *, both_ways: bool
-    ) -> common.AbsolutePriceSchedule:
-        parking = self.parking_fee
-        stacks = []
-        for slot in self.plan[:max_points]:
-            rules = [
-                common.PriceRule(
-                    energy_fee=RationalNumber.of(slot.fee),
-                    parking_fee=None if parking is None else RationalNumber.of(parking),
-                    parking_fee_period=None if parking is None else 3600,
-                    power_range_start=RationalNumber.of(0),
-                )
-            ]
-            if both_ways:
-                rules.append(
-                    common.PriceRule(
-                        energy_fee=RationalNumber.of(slot.reward),
-                        power_range_start=RationalNumber.of(-slot.discharge),
-                    )
-                )
-            stacks.append(common.PriceRuleStack(duration=max(1, round(slot.duration)), price_rule=rules))
-        return common.AbsolutePriceSchedule(
-            time_anchor=unix,
-            price_schedule_id=identifier,
+            levels = [(seconds, slot.level) for seconds, slot in zip(durations, self.plan, strict=True)]
+            return schedules.price_levels(unix, levels, schedule_id=schedule_id)
+        if mode.pricing is not Pricing.ABSOLUTE and not (self.prices_always and mode.scheduled):
+            return None
+        return schedules.absolute_prices(
+            unix,
+            [
+                (seconds, self._rules(slot, mode.bidirectional))
+                for seconds, slot in zip(durations, self.plan, strict=True)
+            ],
             currency=self.currency,
-            language="en",
-            price_algorithm=PRICE_ALGORITHM,
-            tax_rules=self._taxes(),
-            price_rule_stacks=common.PriceRuleStackList(price_rule_stack=stacks),
-            overstay_rules=self._overstay(),
-            additional_selected_services=self._services(),
-        )
-
-    def _taxes(self) -> common.TaxRuleList | None:
-        if self.tax_rate is None:
-            return None
-        rule = common.TaxRule(
-            tax_rule_id=1,
-            tax_rule_name="VAT",
-            tax_rate=RationalNumber.of(self.tax_rate),
-            tax_included_in_price=True,
-            applies_to_energy_fee=True,
-            applies_to_parking_fee=True,
-            applies_to_overstay_fee=True,
-            applies_minimum_maximum_cost=True,
-        )
-        return common.TaxRuleList(tax_rule=[rule])
-
-    def _overstay(self) -> common.OverstayRuleList | None:
-        if self.overstay_fee is None:
-            return None
-        rule = common.OverstayRule(
-            start_time=0, overstay_fee=RationalNumber.of(self.overstay_fee), overstay_fee_period=3600
-        )
-        return common.OverstayRuleList(
-            overstay_time_threshold=600, overstay_power_threshold=RationalNumber.of(500), overstay_rule=[rule]
-        )
-
-    def _services(self) -> common.AdditionalServiceList | None:
-        if not self.additional_services:
-            return None
-        return common.AdditionalServiceList(
-            additional_service=[
+            schedule_id=schedule_id,
+            taxes=() if self.tax_rate is None else (_vat(self.tax_rate),),
+            overstay=None if self.overstay_fee is None else _overstay(self.overstay_fee),
+            services=[
                 common.AdditionalService(service_name=name, service_fee=RationalNumber.of(fee))
                 for name, fee in self.additional_services
-            ]
+            ],
         )
+
+    def _rules(self, slot: Slot, both_ways: bool) -> list[common.PriceRule]:
+        period = None if self.parking_fee is None else 3600
+        taken = schedules.price_rule(slot.fee, parking_fee=self.parking_fee, parking_period=period)
+        if not both_ways or slot.discharge <= 0:
+            return [taken]
+        return [schedules.price_rule(slot.reward, from_power=-min(slot.discharge, _MOST)), taken]
+
+
+def _vat(rate: float) -> common.TaxRule:
+    return common.TaxRule(
+        tax_rule_id=1,
+        tax_rule_name="VAT",
+        tax_rate=RationalNumber.of(rate),
+        tax_included_in_price=True,
+        applies_to_energy_fee=True,
+        applies_to_parking_fee=True,
+        applies_to_overstay_fee=True,
+        applies_minimum_maximum_cost=True,
+    )
+
+
+def _overstay(fee: float) -> common.OverstayRuleList:
+    rule = common.OverstayRule(start_time=0, overstay_fee=RationalNumber.of(fee), overstay_fee_period=3600)
+    return common.OverstayRuleList(
+        overstay_time_threshold=600, overstay_power_threshold=RationalNumber.of(500), overstay_rule=[rule]
+    )
