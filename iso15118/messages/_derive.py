@@ -12,7 +12,7 @@ from dataclasses import replace
 from enum import Enum
 from functools import cache
 from itertools import groupby
-from types import NoneType, UnionType
+from types import ModuleType, NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from msgspec import Meta
@@ -55,7 +55,7 @@ _BUILT_IN: dict[type, tuple[Kind, str]] = {
 }
 """Python types of simple values, and the XSD type where no `Xsd` says more."""
 
-_INTEGER_BOUNDS: dict[str, tuple[int | None, int | None]] = {
+INTEGER_BOUNDS: dict[str, tuple[int | None, int | None]] = {
     "byte": (-(2**7), 2**7 - 1),
     "short": (-(2**15), 2**15 - 1),
     "int": (-(2**31), 2**31 - 1),
@@ -123,7 +123,7 @@ def simple_type(annotation: Any) -> SimpleType:
         raise TypeError(f"{annotation} is not a simple type")
     kind, base = _BUILT_IN[python_type]
     xsd = _find(metadata, Xsd) or Xsd(base)
-    minimum, maximum = _INTEGER_BOUNDS[xsd.base] if kind is Kind.INTEGER else (None, None)
+    minimum, maximum = INTEGER_BOUNDS[xsd.base] if kind is Kind.INTEGER else (None, None)
     shortest = longest = None
     for meta in (m for m in metadata if isinstance(m, Meta)):
         minimum = minimum if meta.ge is None else int(meta.ge)
@@ -132,6 +132,19 @@ def simple_type(annotation: Any) -> SimpleType:
         longest = longest if meta.max_length is None else meta.max_length
     namespace = sys.modules[xsd.module].NAMESPACE if xsd.name else None
     return SimpleType(kind, xsd.base, xsd.name, namespace, minimum, maximum, shortest, longest)
+
+
+def named_simple_types(module: ModuleType) -> list[SimpleType]:
+    """The named simple types that a module declares: its enumerations and its aliases, in order."""
+    types: dict[str, SimpleType] = {}
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__module__ == module.__name__ and value in ENUMERATION_NAMES:
+            types.setdefault(ENUMERATION_NAMES[value], simple_type(value))
+        elif get_origin(value) is Annotated:
+            xsd = _find(value.__metadata__, Xsd)
+            if xsd and xsd.name and xsd.module == module.__name__:
+                types.setdefault(xsd.name, simple_type(value))
+    return list(types.values())
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -14,6 +14,8 @@ PREFIX = "ap"
 ELEMENT_FORM = "unqualified"
 
 ProtocolNamespace = Annotated[str, Meta(max_length=100), Xsd("anyURI", "protocolNamespaceType")]
+ProtocolName = Annotated[str, Meta(max_length=30), Xsd("string", "protocolNameType")]
+"""Declared, but used by no message."""
 SchemaID = Annotated[int, Meta(ge=0, le=255), Xsd("unsignedByte", "idType")]
 Priority = Annotated[int, Meta(ge=1, le=20), Xsd("unsignedByte", "priorityType")]
 Version = Annotated[int, Meta(ge=0, le=2**32 - 1), Xsd("unsignedInt")]
@@ -38,11 +40,13 @@ class AppProtocol(Node):
 
 @global_element("supportedAppProtocolReq")
 class SupportedAppProtocolReq(Node):
+    xsd_type: ClassVar[str | None] = ""
     app_protocol: Annotated[list[AppProtocol], Occurs(1, 20)] = element("AppProtocol")
 
 
 @global_element("supportedAppProtocolRes")
 class SupportedAppProtocolRes(Node):
+    xsd_type: ClassVar[str | None] = ""
     response_code: AppProtocolResponseCode = element("ResponseCode")
     schema_id: SchemaID | None = element("SchemaID", default=None)
     """Of the chosen entry; absent when nothing matched."""

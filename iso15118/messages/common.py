@@ -26,7 +26,6 @@ from ._declare import (
 from .common_types import (
     Boolean,
     Byte,
-    Certificate,
     Description,
     EVSEStatus,
     Identifier,
@@ -40,7 +39,6 @@ from .common_types import (
     RationalNumber,
     Receipt,
     Seconds,
-    ServiceID,
     SessionID,
     Short,
     UnixTime,
@@ -56,6 +54,8 @@ NAMESPACE = "urn:iso:std:iso:15118:-20:CommonMessages"
 PREFIX = "cm"
 
 Id = Annotated[str, Xsd("ID")]
+ServiceID = Annotated[int, Meta(ge=0, le=2**16 - 1), Xsd("unsignedShort", "serviceIDType")]
+Certificate = Annotated[bytes, Meta(max_length=1600), Xsd("base64Binary", "certificateType")]
 GenChallenge = Annotated[bytes, Meta(min_length=16, max_length=16), Xsd("base64Binary", "genChallengeType")]
 DHPublicKey = Annotated[bytes, Meta(min_length=133, max_length=133), Xsd("base64Binary", "dhPublicKeyType")]
 SECP521_EncryptedPrivateKey = Annotated[

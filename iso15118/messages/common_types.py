@@ -36,8 +36,6 @@ Name = Annotated[str, Meta(max_length=80), Xsd("string", "nameType")]
 Description = Annotated[str, Meta(max_length=160), Xsd("string", "descriptionType")]
 MeterID = Annotated[str, Meta(max_length=32), Xsd("string", "meterIDType")]
 MeterSignature = Annotated[bytes, Meta(max_length=64), Xsd("base64Binary", "meterSignatureType")]
-Certificate = Annotated[bytes, Meta(max_length=1600), Xsd("base64Binary", "certificateType")]
-ServiceID = Annotated[int, Meta(ge=0, le=2**16 - 1), Xsd("unsignedShort", "serviceIDType")]
 
 UnixTime = Annotated[int, Meta(ge=0, le=2**64 - 1), Xsd("unsignedLong"), Unit("Unix s")]
 Seconds = Annotated[int, Meta(ge=0, le=2**32 - 1), Xsd("unsignedInt"), Unit("s")]

@@ -130,7 +130,7 @@ class Scheduled_DC_CLReqControlMode(Scheduled_CLReqControlMode):
     ev_minimum_voltage: Volt | None = element("EVMinimumVoltage", default=None)
 
 
-@global_element(substitutes=CLReqControlMode)
+@global_element(substitutes=Scheduled_DC_CLReqControlMode)
 class BPT_Scheduled_DC_CLReqControlMode(Scheduled_DC_CLReqControlMode):
     ev_maximum_discharge_power: Watt | None = element("EVMaximumDischargePower", default=None)
     ev_minimum_discharge_power: Watt | None = element("EVMinimumDischargePower", default=None)
@@ -148,7 +148,7 @@ class Dynamic_DC_CLReqControlMode(Dynamic_CLReqControlMode):
     ev_minimum_voltage: Volt = element("EVMinimumVoltage")
 
 
-@global_element(substitutes=CLReqControlMode)
+@global_element(substitutes=Dynamic_DC_CLReqControlMode)
 class BPT_Dynamic_DC_CLReqControlMode(Dynamic_DC_CLReqControlMode):
     ev_maximum_discharge_power: Watt = element("EVMaximumDischargePower")
     ev_minimum_discharge_power: Watt = element("EVMinimumDischargePower")
@@ -166,7 +166,7 @@ class Scheduled_DC_CLResControlMode(Scheduled_CLResControlMode):
     evse_maximum_voltage: Volt | None = element("EVSEMaximumVoltage", default=None)
 
 
-@global_element(substitutes=CLResControlMode)
+@global_element(substitutes=Scheduled_DC_CLResControlMode)
 class BPT_Scheduled_DC_CLResControlMode(Scheduled_DC_CLResControlMode):
     evse_maximum_discharge_power: Watt | None = element("EVSEMaximumDischargePower", default=None)
     evse_minimum_discharge_power: Watt | None = element("EVSEMinimumDischargePower", default=None)
@@ -182,7 +182,7 @@ class Dynamic_DC_CLResControlMode(Dynamic_CLResControlMode):
     evse_maximum_voltage: Volt = element("EVSEMaximumVoltage")
 
 
-@global_element(substitutes=CLResControlMode)
+@global_element(substitutes=Dynamic_DC_CLResControlMode)
 class BPT_Dynamic_DC_CLResControlMode(Dynamic_DC_CLResControlMode):
     evse_maximum_discharge_power: Watt = element("EVSEMaximumDischargePower")
     evse_minimum_discharge_power: Watt = element("EVSEMinimumDischargePower")
