@@ -85,7 +85,7 @@ Exchange: TypeAlias = Generator[Step, Reply, T]
 """A part of a session that yields steps and returns a T; `yield from` composes them."""
 
 
-class PeerFault(Exception):  # noqa: N818
+class PeerFault(Exception):
     """Thrown into the generator by its driver; ends the session."""
 
 
@@ -114,7 +114,7 @@ class Outcome(StrEnum):
     CONNECTION_LOST = "connection lost"
 
 
-class SessionEnded(Exception):  # noqa: N818
+class SessionEnded(Exception):
     """Raised inside the generator to leave it at once, without another message."""
 
     def __init__(self, outcome: Outcome, reason: str) -> None:
@@ -123,7 +123,7 @@ class SessionEnded(Exception):  # noqa: N818
         self.reason = reason
 
 
-class Abort(Exception):  # noqa: N818
+class Abort(Exception):
     """Raised inside the generator when the EV gives up on a healthy link: power off, then
     SessionStop(Terminate).
 
