@@ -16,6 +16,7 @@ from iso15118.session.evcc_steps import (
     MessageTimeout,
     PeerFault,
     Post,
+    Receive,
     Reply,
     Send,
     Step,
@@ -65,7 +66,11 @@ class _Driver:
         message: Node | None = None
         if isinstance(step, Send):
             await self._write(step.request, step.payload_type)
-            message = await self._response(step)
+            waited_for = f"no response to {type(step.request).__name__}"
+            message = await self._message(step.payload_type, step.timeout, waited_for)
+        elif isinstance(step, Receive):
+            waited_for = f"no message on the stream of {v2gtp.describe(step.payload_type)}"
+            message = await self._message(step.payload_type, step.timeout, waited_for)
         elif isinstance(step, Post):
             await self._write(step.request, step.payload_type)
         elif isinstance(step, Wait):
@@ -74,15 +79,15 @@ class _Driver:
         side, self._side = tuple(self._side), []
         return Reply(trio.current_time(), message, side)
 
-    async def _response(self, step: Send) -> Node:
-        stream = stream_of(step.payload_type)
-        with trio.move_on_after(step.timeout):
+    async def _message(self, payload_type: int, timeout: float, waited_for: str) -> Node:
+        stream = stream_of(payload_type)
+        with trio.move_on_after(timeout):
             while True:
                 incoming = await self._receive()
                 if stream_of(incoming.payload_type) == stream:
                     return incoming.message
                 self._side.append(incoming)
-        raise MessageTimeout(f"no response to {type(step.request).__name__} within {step.timeout:g} s")
+        raise MessageTimeout(f"{waited_for} within {timeout:g} s")
 
     async def _write(self, request: Node, payload_type: int) -> None:
         try:

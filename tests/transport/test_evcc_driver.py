@@ -20,6 +20,7 @@ from iso15118.session.evcc_steps import (
     MessageTimeout,
     PeerFault,
     Post,
+    Receive,
     Reply,
     Send,
     Step,
@@ -89,6 +90,25 @@ async def test_a_post_does_not_wait_and_a_wait_ends_with_the_message(
         reply = await drive(exchange(), ev)
     assert reply.side == ((PayloadType.DC, CHECKED),)
     assert reply.now - start == pytest.approx(3)
+
+
+async def test_a_posted_request_is_received_later(links: tuple[Link, Link]) -> None:
+    ev, se = links
+
+    def exchange() -> Exchange:
+        first = yield Post(CHECK, PayloadType.DC)
+        assert first.message is None
+        return (yield Receive(PayloadType.DC, 2.0))
+
+    async with trio.open_nursery() as nursery:
+
+        async def secc() -> None:
+            await se.receive()
+            await se.send(CHECKED, PayloadType.DC)
+
+        nursery.start_soon(secc)
+        reply = await drive(exchange(), ev)
+    assert reply.message == CHECKED
 
 
 async def test_a_wait_lasts_its_time(links: tuple[Link, Link], autojump_clock: MockClock) -> None:
