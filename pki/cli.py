@@ -131,7 +131,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="Where to write the tree.")],
     vehicle_as_oem: Annotated[
         bool,
-        typer.Option(help="Josev only: its EV presents the vehicle leaf instead of the provisioning leaf."),
+        typer.Option(help="Josev only: its EV presents the vehicle leaf, not the provisioning leaf."),
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:

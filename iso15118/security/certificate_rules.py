@@ -245,6 +245,7 @@ _SIGNATURE_OF = {
     Family.P256: SignatureAlgorithmOID.ECDSA_WITH_SHA256,
     Family.ED448: SignatureAlgorithmOID.ED448,
 }
+KNOWN_SIGNATURES = frozenset(_SIGNATURE_OF.values())
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from iso15118.security.certificate_rules import (
+    KNOWN_SIGNATURES,
     Edition,
     Family,
     Fault,
@@ -238,6 +239,9 @@ class _Walk:
 
 
 def _signature_fault(child: Parsed, parent: Parsed, index: int) -> Fault | None:
+    algorithm = child.certificate.signature_algorithm_oid
+    if algorithm not in KNOWN_SIGNATURES:
+        return Fault(Rule.SIGNATURE_ALGORITHM, index, f"{algorithm.dotted_string} is in no profile")
     try:
         child.certificate.verify_directly_issued_by(parent.certificate)
     except InvalidSignature:
