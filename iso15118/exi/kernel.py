@@ -415,7 +415,7 @@ class Decoder:
 class Encoder:
     """Writes one stream."""
 
-    __slots__ = ("bits_held", "buffer", "depth", "held", "names", "path", "program")
+    __slots__ = ("bits_held", "buffer", "depth", "held", "names", "path", "program", "undeclared")
 
     def __init__(self, program: Any) -> None:
         self.program = program
@@ -425,6 +425,7 @@ class Encoder:
         self.path: list[Any] = [program.nowhere] * (MAX_DEPTH + 2)
         self.depth = 0
         self.names: Any = None
+        self.undeclared: Any = None
 
     def put(self, value: int, n: int) -> None:
         """`n` bits, at most 24."""

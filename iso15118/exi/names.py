@@ -19,7 +19,12 @@ ANY_TYPE = QName("anyType", XSD)
 
 _XML = "http://www.w3.org/XML/1998/namespace"
 
-_XSD_TYPES = ["ENTITIES", "ENTITY", "ID", "IDREF", "IDREFS", "NCName", "NMTOKEN", "NMTOKENS", "NOTATION", "Name", "QName", "anySimpleType", "anyType", "anyURI", "base64Binary", "boolean", "byte", "date", "dateTime", "decimal", "double", "duration", "float", "gDay", "gMonth", "gMonthDay", "gYear", "gYearMonth", "hexBinary", "int", "integer", "language", "long", "negativeInteger", "nonNegativeInteger", "nonPositiveInteger", "normalizedString", "positiveInteger", "short", "string", "time", "token", "unsignedByte", "unsignedInt", "unsignedLong", "unsignedShort"]
+_XSD_TYPES = (
+    "ENTITIES ENTITY ID IDREF IDREFS NCName NMTOKEN NMTOKENS NOTATION Name QName anySimpleType anyType anyURI "
+    "base64Binary boolean byte date dateTime decimal double duration float gDay gMonth gMonthDay gYear gYearMonth "
+    "hexBinary int integer language long negativeInteger nonNegativeInteger nonPositiveInteger normalizedString "
+    "positiveInteger short string time token unsignedByte unsignedInt unsignedLong unsignedShort"
+)
 """Names that a schema-informed stream knows from the start (D.3)."""
 
 
@@ -47,6 +52,15 @@ def _declared(schema: Schema) -> Iterator[QName]:
                 yield QName(text.name, text.namespace or "")
 
 
+def read_index(decoder: Decoder, width: int) -> int:
+    """An n-bit number that indexes a table, which may have grown long."""
+    high = 0
+    while width > 16:
+        width -= 16
+        high = high << 16 | decoder.bits(16)
+    return high << width | decoder.bits(width)
+
+
 class Names:
     """The string tables of URIs and local names, as one stream sees them."""
 
@@ -64,7 +78,7 @@ class Names:
             "": [],
             _XML: ["base", "id", "lang", "space"],
             XSI: ["nil", "type"],
-            XSD: list(_XSD_TYPES),
+            XSD: _XSD_TYPES.split(),
         }
         uris = [*fixed, *sorted(set(by_uri) - set(fixed))]
         return cls(uris, {uri: fixed.get(uri, []) + sorted(by_uri.get(uri, ())) for uri in uris})
@@ -74,7 +88,7 @@ class Names:
 
     def read(self, decoder: Decoder) -> QName:
         """A qualified name; what is new enters the tables."""
-        index = decoder.bits(code_width(len(self.uris) + 1))
+        index = read_index(decoder, code_width(len(self.uris) + 1))
         if index == 0:
             uri = decoder.string(decoder.length(8))
             if uri not in self.locals:
@@ -91,7 +105,7 @@ class Names:
                 raise decoder.error(f"a name of {length - 1} characters, beyond the end of the stream")
             names.append(decoder.string(length - 1))
             return QName(names[-1], uri)
-        position = decoder.bits(code_width(len(names)))
+        position = read_index(decoder, code_width(len(names)))
         if position >= len(names):
             raise decoder.error(f"no name in {uri or 'no namespace'} has index {position}")
         return QName(names[position], uri)

@@ -16,9 +16,9 @@ from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import kernel
-from .errors import EXIDecodeError, EXIEncodeError
+from .errors import EXIDecodeError
 from .grammar import Position, code_width
-from .names import ANY_TYPE, XSI, XSI_NIL, XSI_TYPE
+from .names import ANY_TYPE, XSI, XSI_NIL, XSI_TYPE, read_index
 from .schema import AnyElement, QName
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class StringTables:
         length = decoder.unsigned()
         if length < 2:
             table = self.all if length else self.of_name.get(name, [])
-            index = decoder.bits(code_width(len(table))) if len(table) < 65536 else 65536
+            index = read_index(decoder, code_width(len(table)))
             if index >= len(table):
                 decoder.pos = start
                 raise decoder.error(f"no string has index {index}")
@@ -120,6 +120,7 @@ class SecondLevel:
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
         self.names = codec.names.copy()
+        self.built_in_grammars: dict[QName, BuiltInGrammar] = {}
 
     # Deviations
 
@@ -248,10 +249,11 @@ class SecondLevel:
                 return state
             decoder.path[depth] = declared[code]
             decoder.depth = depth + 1
-            assert declared[code].simple is not None
-            setattr(obj, declared[code].field, self.untyped(decoder, declared[code].simple, bit))
+            attribute = declared[code]
+            assert attribute.simple is not None
+            setattr(obj, attribute.field, self.untyped(decoder, attribute.simple, bit))
             decoder.depth = depth
-            return declared[code].target
+            return attribute.target
         if event is _Event.ELEMENT:
             self.undeclared_element(decoder, bit, depth)
             return after
@@ -290,9 +292,11 @@ class SecondLevel:
 
         Its place in the decoder's path is `depth - 1`.
         """
+        return self.named_element(decoder, self.names.read(decoder), depth)
+
+    def named_element(self, decoder: kernel.Decoder, name: QName, depth: int) -> Any:
         if depth >= kernel.MAX_DEPTH:
             raise decoder.error(f"elements nested deeper than {kernel.MAX_DEPTH}")
-        name = self.names.read(decoder)
         production = self.codec.root_named(name)
         if production is None:
             decoder.path[depth - 1] = _named(name)
@@ -310,14 +314,22 @@ class SecondLevel:
     def built_in(self, decoder: kernel.Decoder, name: QName, depth: int) -> AnyElement:
         """An undeclared element by the built-in element grammar, or that of xs:anyType once xsi:type says so."""
         element = AnyElement(name)
+        grammar = self.built_in_grammars.setdefault(name, BuiltInGrammar())
         position = Position.FIRST
         any_type = False
         while True:
-            event = _any_type_event(decoder, position) if any_type else _built_in_event(decoder, position)
+            learned: QName | None = None
+            if any_type:
+                event = _any_type_event(decoder, position)
+            else:
+                event, learned = grammar.read(decoder, position)
             if event is _Event.END:
                 return element
             if event is _Event.ELEMENT:
-                element.content.append(self.any_element(decoder, depth + 1))
+                child = learned or self.names.read(decoder)
+                if not any_type and learned is None:
+                    grammar.learn(position, event, child)
+                element.content.append(self.named_element(decoder, child, depth + 1))
                 decoder.depth = depth
                 position = Position.CONTENT
             elif event is _Event.TEXT:
@@ -327,7 +339,9 @@ class SecondLevel:
                 self.nil(decoder, decoder.pos)
             else:
                 start = decoder.pos
-                attribute = XSI_TYPE if event is _Event.XSI_TYPE else self.names.read(decoder)
+                attribute = XSI_TYPE if event is _Event.XSI_TYPE else learned or self.names.read(decoder)
+                if not any_type and learned is None:
+                    grammar.learn(position, event, attribute)
                 if attribute == XSI_TYPE:
                     if (type_name := self.names.read(decoder)) != ANY_TYPE:
                         decoder.pos = start
@@ -343,7 +357,7 @@ class SecondLevel:
         depth = decoder.depth
         decoder.path[depth] = _named(name)
         decoder.depth = depth + 1
-        text = decoder.text()
+        text: str = decoder.text()
         decoder.depth = depth
         return text
 
@@ -355,16 +369,43 @@ def _named(name: QName) -> kernel.Production:
 
 
 _BUILT_IN_START = [_Event.END, _Event.ATTRIBUTE, _Event.ELEMENT, _Event.TEXT]
+_BUILT_IN_CONTENT = [_Event.ELEMENT, _Event.TEXT]
 _ANY_TYPE_START = [_Event.ATTRIBUTE, _Event.ELEMENT, _Event.END, _Event.TEXT]
 _ANY_TYPE_CONTENT = [_Event.ELEMENT, _Event.END, _Event.TEXT]
 
 
-def _built_in_event(decoder: kernel.Decoder, position: Position) -> _Event:
-    if position is Position.FIRST:
-        return _BUILT_IN_START[decoder.bits(2)]
-    if decoder.bits(1) == 0:
-        return _Event.END
-    return _Event.TEXT if decoder.bits(1) else _Event.ELEMENT
+class BuiltInGrammar:
+    """The grammar of undeclared elements of one name (8.4.3): each event that was met gets a first-level code.
+
+    By the EXI profile that ISO 15118 streams follow, only xsi:type is ever learned, and not made use of.
+    """
+
+    def __init__(self) -> None:
+        self.start: list[tuple[_Event, QName | None]] = []
+        self.content: list[tuple[_Event, QName | None]] = [(_Event.END, None)]
+        self.knows_xsi_type = False
+
+    def read(self, decoder: kernel.Decoder, position: Position) -> tuple[_Event, QName | None]:
+        """The next event, with its name if it was learned."""
+        first = position is Position.FIRST
+        learned = self.start if first else self.content
+        code = read_index(decoder, code_width(len(learned) + 1))
+        if code < len(learned):
+            return learned[len(learned) - 1 - code]
+        if code > len(learned):
+            raise decoder.error(f"event code {code}", f"at most {len(learned)}")
+        event = _BUILT_IN_START[decoder.bits(2)] if first else _BUILT_IN_CONTENT[decoder.bits(1)]
+        if event in (_Event.END, _Event.TEXT):
+            self.learn(position, event, None)
+        return event, None
+
+    def learn(self, position: Position, event: _Event, name: QName | None) -> None:
+        """Later productions have smaller codes, so they are kept in reverse."""
+        if name == XSI_TYPE:
+            if self.knows_xsi_type:
+                return
+            self.knows_xsi_type = True
+        (self.start if position is Position.FIRST else self.content).append((event, name))
 
 
 def _any_type_event(decoder: kernel.Decoder, position: Position) -> _Event:
@@ -407,6 +448,7 @@ def put_any_element(codec: Codec, encoder: kernel.Encoder, item: Any, depth: int
         raise encoder.error(item, f"is nested deeper than {kernel.MAX_DEPTH} elements")
     if encoder.names is None:
         encoder.names = codec.names.copy()
+        encoder.undeclared = set()
     if not isinstance(item, AnyElement):
         production = codec.root_of(type(item))
         if production is None:
@@ -418,6 +460,9 @@ def put_any_element(codec: Codec, encoder: kernel.Encoder, item: Any, depth: int
     encoder.path[depth - 1] = _named(item.qname)
     encoder.depth = depth
     encoder.names.write(encoder, item.qname)
+    if item.qname in encoder.undeclared:
+        encoder.put(1, 1)  # not the xsi:type that the built-in grammar has learned
+    encoder.undeclared.add(item.qname)
     encoder.put(_BUILT_IN_START.index(_Event.ATTRIBUTE), 2)
     encoder.names.write(encoder, XSI_TYPE)
     encoder.names.write(encoder, ANY_TYPE)
@@ -441,13 +486,3 @@ def put_any_element(codec: Codec, encoder: kernel.Encoder, item: Any, depth: int
         events, width = _ANY_TYPE_CONTENT, content_width
     encoder.put(events.index(_Event.END), width)
 
-
-__all__ = [
-    "Deviation",
-    "DeviationKind",
-    "EXIEncodeError",
-    "SecondLevel",
-    "StringTableHit",
-    "StringTables",
-    "put_any_element",
-]
