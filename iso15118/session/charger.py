@@ -217,6 +217,10 @@ class Charger(Protocol):
         """
         return None
 
+    def renegotiation_allowed(self, now: float) -> bool:
+        """May the EV ask for another schedule now? False keeps the old one."""
+        return True
+
     def mobility_needs(self, now: float) -> MobilityNeeds | None:
         """MobilityNeedsMode 2: needs that the site provides in the charge loop; None leaves the EV's own."""
         return None
@@ -224,6 +228,9 @@ class Charger(Protocol):
     def acknowledge_within(self, now: float) -> int | None:
         """MobilityNeedsMode 2: AckMaxDelay in s for the needs just given."""
         return None
+
+    def metering_confirmed(self, now: float) -> None:
+        """The EV has signed the last meter reading; the wish for it is fulfilled."""
 
     def receipt(self, now: float) -> Receipt | None:
         """Running costs, if the site tells them."""

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 from ..messages.common_types import ResponseCode
 from .services import (
     FAMILY_OF_NAMESPACE,
+    PARAMETER_SET_LIMIT,
+    SERVICE_LIST_LIMIT,
     VAS,
     ControlMode,
     Dialect,
     EnergyMode,
+    Family,
     MobilityNeedsMode,
     Protocol,
     ServiceID,
@@ -24,7 +27,7 @@ from .services import (
 from .timers import STRICT, Profile
 
 if TYPE_CHECKING:
-    from ..messages import common
+    from ..messages import common, xmldsig
 
 Entropy = Callable[[int], bytes]
 """Gives that many bytes from a cryptographically secure source [V2G20-835]."""
@@ -60,7 +63,7 @@ class Installation:
     chain: common.CertificateChain | None = None
     data: common.SignedInstallationData | None = None
     remaining: int = 0
-    signature: object | None = None
+    signature: xmldsig.Signature | None = None
     """Header signature over the signed installation data."""
     pending: bool = False
 
@@ -79,7 +82,7 @@ class Trust:
     verify_metering: (
         Callable[[common.MeteringConfirmationReq, common.ContractCertificateChain | None], bool] | None
     ) = None
-    sign_prices: Callable[[common.ScheduleExchangeRes], object] | None = None
+    sign_prices: Callable[[common.ScheduleExchangeRes], xmldsig.Signature | None] | None = None
 
 
 def energy_modes(*services: ServiceID, **values: object) -> tuple[EnergyMode, ...]:
@@ -120,6 +123,16 @@ class SECCConfig:
     timers: Profile = STRICT
     strict: bool = False
     """True: requests that only some public stacks accept are refused instead of reported."""
+    contactor_time: float = 1.4
+    """s that the charger may take to switch power on or off before PowerDeliveryRes says FAILED."""
+    communication_setup_time: float = 18.0
+    """s that a connection may stay without a supportedAppProtocolReq."""
+    notification_time: float = 60.0
+    """s that the EV gets to react to wishes other than Pause and Terminate."""
+    terminate_grace: float = 60.0
+    """s after which an EV that ignores Terminate loses power and connection."""
+    profile_violation_time: float | None = 60.0
+    """s of leaving its power profile after which warnings turn into FAILED; None: never."""
     pause_delay_always: bool = False
     """NotificationMaxDelay of Pause: False: 60 s in dynamic mode, else 0 [V2G20-1850]; True: always 60 s
     [V2G20-3308].
@@ -141,8 +154,17 @@ class SECCConfig:
             if (mode.service, mode.parameter_set_id) in seen:
                 raise ValueError(f"{where} is there twice")
             seen.add((mode.service, mode.parameter_set_id))
+            if mode.family not in (Family.AC, Family.DC):
+                raise ValueError(f"{where}: {mode.family.value} services are not served")
             for problem in mode.problems():
                 raise ValueError(f"{where}: {problem}")
+        for modes in (len([mode for mode in self.energy if mode.service == s]) for s in ServiceID):
+            if modes > PARAMETER_SET_LIMIT:
+                raise ValueError(
+                    f"SECCConfig.energy: {modes} parameter sets of one service, at most {PARAMETER_SET_LIMIT}"
+                )
+        if len(self.vas) > SERVICE_LIST_LIMIT:
+            raise ValueError(f"SECCConfig.vas: {len(self.vas)} services, at most {SERVICE_LIST_LIMIT}")
 
     def served(self) -> tuple[Protocol, ...]:
         """The protocols of the energy services on offer."""
@@ -187,7 +209,6 @@ class SessionStore:
     def __init__(self, limit: int = 1000) -> None:
         self._limit = limit
         self._paused: dict[bytes, PausedSession] = {}
-        self._active: set[bytes] = set()
 
     def keep(self, session: PausedSession) -> None:
         self._paused.pop(session.session_id, None)
