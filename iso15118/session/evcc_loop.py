@@ -97,12 +97,18 @@ class Transfer(SideStreams):
             wish = Wish.CHARGE
         if wish is Wish.RENEGOTIATE_SERVICE and not self.service_renegotiation:
             wish = Wish.CHARGE
-        plan = self.plan
-        ended = plan is not None and plan is not self._replanned and self.secc_time() >= plan.ends()
-        if wish is Wish.CHARGE and ended:
-            self._replanned = plan
+        if wish is Wish.CHARGE and self._plan_outdated():
+            self._replanned = self.plan
             return Wish.RENEGOTIATE_SCHEDULE
         return wish
+
+    def _plan_outdated(self) -> bool:
+        """The schedule has run out, or the vehicle wants the other direction; said once for each plan."""
+        plan = self.plan
+        if plan is None or plan is self._replanned:
+            return False
+        turned = self.mode.bidirectional and plan.selling is not self.vehicle.selling(self.now)
+        return turned or self.secc_time() >= plan.ends()
 
     def renegotiate_schedule(self) -> Exchange[common.ChargingSession | None]:
         """Agree on another schedule; a way to leave if the SECC wants a pause instead."""

@@ -156,6 +156,7 @@ class Preparation(Setup):
             discharge_power=discharge,
             now=now,
             confirm_tolerance=self.config.confirm_power_tolerance,
+            selling=self.mode.bidirectional and self.vehicle.selling(self.now),
         )
         return (self.config.plan or plan)(request)
 

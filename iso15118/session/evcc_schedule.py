@@ -1,18 +1,19 @@
 """Scheduled mode at the EV: choose a schedule tuple and compute the EVPowerProfile within it. Pure functions.
 
 Power is in W, positive to charge, negative to discharge; times are Unix s of the SECC's clock. A schedule
-gives a ceiling for each interval from its TimeAnchor on [V2G20-2138]; the profile keeps below it at every
-moment, with the same anchor and at the same edges, so that the SECC can compare the two entry by entry.
+gives a ceiling for each interval from its TimeAnchor on; the profile keeps below it at every
+moment and has the same anchor.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..messages import common
 from ..messages.common_types import RationalNumber
+from .schedules import Entry, energy_cost, power_of
 from .services import EnergyMode
 from .values import MobilityNeeds, PerPhase, total
 
@@ -42,6 +43,8 @@ class PlanRequest:
     now: float
     """Unix s."""
     confirm_tolerance: bool
+    selling: bool = False
+    """Plan to discharge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Plan:
     tolerance: float | None = None
     """W; None: no tolerance in the schedule."""
     tolerance_accepted: bool = False
+    selling: bool = False
+    """Made to discharge."""
 
     def power_at(self, time: float) -> float:
         """Planned power in W at a Unix time; 0 before and after the plan."""
@@ -71,6 +76,14 @@ class Plan:
     def ends(self) -> int:
         """Unix s."""
         return self.anchor + sum(interval.seconds for interval in self.intervals)
+
+    def entries(self) -> list[Entry]:
+        """The profile as intervals of Unix time."""
+        found, start = [], float(self.anchor)
+        for interval in self.intervals:
+            found.append(Entry(start, start + interval.seconds, interval.power))
+            start += interval.seconds
+        return found
 
     def message(self) -> common.EVPowerProfile:
         """The profile as sent."""
@@ -114,87 +127,66 @@ def dynamic_profile(now: float, power: float, seconds: int) -> common.EVPowerPro
 def plan(request: PlanRequest) -> Plan:
     """The cheapest tuple of those that give the energy wanted until departure, else the one that gives most.
 
-    An EV below its target charges as early as the schedule allows, up to the maximum energy wanted. One above
-    its target (negative target energy) discharges down to it, where the tuple has a discharging schedule.
-    ValueError without tuples.
+    Charging goes as early as the schedule allows, up to the maximum energy wanted. An EV that sells (or is
+    above its target) discharges where the tuple has a discharging schedule. ValueError without tuples.
     """
     if not request.tuples:
         raise ValueError("no schedule tuple to choose from")
     target = request.needs.target_energy
-    discharge = target is not None and target < 0 and request.mode.bidirectional
-    wanted = abs(target) if target is not None else math.inf
+    wanted = math.inf if target is None else abs(target)
     best: tuple[tuple[bool, float, float], Plan] | None = None
     for item in request.tuples:
-        schedule = item.discharging_schedule if discharge else item.charging_schedule
-        if schedule is None:
-            schedule, made = item.charging_schedule, _idle(item)
-        else:
-            made = _follow(item.schedule_tuple_id, schedule, request, discharge)
+        schedule = item.discharging_schedule if request.selling else item.charging_schedule
+        made = _idle(item) if schedule is None else _follow(item.schedule_tuple_id, schedule, request)
         energy = _energy(made, request.now)
-        cost = mean_price(schedule)
         # Tuples that satisfy the need first, by price; of those that do not, the one that gives most.
         enough = energy >= wanted - 1.0 or math.isinf(wanted)
-        key = (not enough, (-cost if discharge else cost) if enough else 0.0, -energy)
+        cost = price(schedule or item.charging_schedule, made) if enough else 0.0
+        key = (not enough, cost, -energy)
         if best is None or key < best[0]:
             best = key, made
     assert best is not None
     return best[1]
 
 
-def mean_price(schedule: common.ChargingSchedule) -> float:
-    """Mean of the energy fees or price levels over time; 0 without prices."""
+def price(schedule: common.ChargingSchedule, made: Plan) -> float:
+    """Cost of a plan, or its mean price level; 0 without prices. Comparable only within one kind."""
     prices = schedule.price_schedule
     if isinstance(prices, common.AbsolutePriceSchedule):
-        pairs = [
-            (stack.duration, float(stack.price_rule[0].energy_fee))
-            for stack in prices.price_rule_stacks.price_rule_stack
-            if stack.price_rule
-        ]
-    elif isinstance(prices, common.PriceLevelSchedule):
-        pairs = [
-            (entry.duration, float(entry.price_level))
-            for entry in prices.price_level_schedule_entries.price_level_schedule_entry
-        ]
-    else:
+        return energy_cost(prices, made.entries())
+    if not isinstance(prices, common.PriceLevelSchedule):
         return 0.0
-    seconds = sum(duration for duration, _ in pairs)
-    return sum(duration * price for duration, price in pairs) / seconds if seconds else 0.0
+    levels = prices.price_level_schedule_entries.price_level_schedule_entry
+    seconds = sum(entry.duration for entry in levels)
+    return sum(entry.duration * entry.price_level for entry in levels) / seconds if seconds else 0.0
 
 
-def entries(schedule: common.ChargingSchedule) -> list[Interval]:
-    """Ceilings of a schedule; magnitudes, as stacks disagree on the sign of discharge."""
+def ceilings(schedule: common.ChargingSchedule) -> list[Interval]:
+    """Of a schedule, as magnitudes: stacks disagree on the sign of discharge."""
     return [
-        Interval(entry.duration, _magnitudes(entry))
+        Interval(entry.duration, _each(power_of(entry), abs))
         for entry in schedule.power_schedule.power_schedule_entries.power_schedule_entry
     ]
 
 
-def _magnitudes(entry: common.PowerScheduleEntry) -> PerPhase:
-    first = abs(float(entry.power))
-    if entry.power_l2 is None or entry.power_l3 is None:
-        return (first,)
-    return (first, abs(float(entry.power_l2)), abs(float(entry.power_l3)))
-
-
-def _follow(tuple_id: int, schedule: common.ChargingSchedule, request: PlanRequest, discharge: bool) -> Plan:
+def _follow(tuple_id: int, schedule: common.ChargingSchedule, request: PlanRequest) -> Plan:
     """As much as both sides can, as early as the schedule allows, until the energy is through or the driver
     leaves.
     """
     needs, power_schedule = request.needs, schedule.power_schedule
-    limit = request.discharge_power if discharge else request.charge_power
-    if discharge:
-        left = abs(needs.target_energy or 0.0)
+    if request.selling:
+        limit, left = request.discharge_power, _for_sale(needs)
     else:
-        left = needs.max_energy if needs.max_energy is not None else math.inf
+        limit, left = request.charge_power, math.inf if needs.max_energy is None else needs.max_energy
     if power_schedule.available_energy is not None:
         left = min(left, float(power_schedule.available_energy))
     left = max(0.0, left)
     tolerance = None if power_schedule.power_tolerance is None else abs(float(power_schedule.power_tolerance))
     leaves = math.inf if needs.departure is None else request.now + needs.departure
-    sign = -1.0 if discharge else 1.0
+    sign = -1.0 if request.selling else 1.0
     intervals: list[Interval] = []
     start = power_schedule.time_anchor
-    for ceiling in entries(schedule):
+    for ceiling in ceilings(schedule):
         power = _scaled(ceiling.power, limit)
         watts = total(power)
         end = start + ceiling.seconds
@@ -206,7 +198,10 @@ def _follow(tuple_id: int, schedule: common.ChargingSchedule, request: PlanReque
         else:
             used = ceiling.seconds if min(end, leaves) >= end else max(0, math.floor(leaves - start))
             left -= watts * usable / 3600
-        for seconds, value in ((used, _signed(power, sign)), (ceiling.seconds - used, _zero(power))):
+        for seconds, value in (
+            (used, _each(power, lambda watts: sign * watts)),
+            (ceiling.seconds - used, _zero(power)),
+        ):
             if seconds > 0:
                 intervals.append(Interval(seconds, value))
         start = end
@@ -216,6 +211,7 @@ def _follow(tuple_id: int, schedule: common.ChargingSchedule, request: PlanReque
         tuple(_merged(intervals))[:PROFILE_LIMIT],
         tolerance,
         tolerance is not None and request.confirm_tolerance,
+        request.selling,
     )
 
 
@@ -225,18 +221,15 @@ def _idle(item: common.ScheduleTuple) -> Plan:
     return Plan(
         item.schedule_tuple_id,
         schedule.power_schedule.time_anchor,
-        tuple(_merged(replace(ceiling, power=_zero(ceiling.power)) for ceiling in entries(schedule))),
+        tuple(_merged(replace(ceiling, power=_zero(ceiling.power)) for ceiling in ceilings(schedule))),
     )
 
 
 def _energy(made: Plan, now: float) -> float:
     """Wh from now on, as a magnitude."""
-    energy, start = 0.0, made.anchor
-    for interval in made.intervals:
-        end = start + interval.seconds
-        energy += abs(total(interval.power)) * max(0.0, end - max(start, now)) / 3600
-        start = end
-    return energy
+    return sum(
+        abs(entry.total) * max(0.0, entry.end - max(entry.start, now)) / 3600 for entry in made.entries()
+    )
 
 
 def _scaled(power: PerPhase, limit: float) -> PerPhase:
@@ -244,19 +237,24 @@ def _scaled(power: PerPhase, limit: float) -> PerPhase:
     watts = total(power)
     if watts <= limit:
         return power
-    return _per_phase([value * max(0.0, limit) / watts for value in power])
-
-
-def _signed(power: PerPhase, sign: float) -> PerPhase:
-    return _per_phase([sign * value for value in power])
+    return _each(power, lambda value: value * max(0.0, limit) / watts)
 
 
 def _zero(power: PerPhase) -> PerPhase:
-    return _per_phase([0.0 for _ in power])
+    return _each(power, lambda _: 0.0)
 
 
-def _per_phase(values: Sequence[float]) -> PerPhase:
-    return (values[0],) if len(values) == 1 else (values[0], values[1], values[2])
+def _each(power: PerPhase, change: Callable[[float], float]) -> PerPhase:
+    if len(power) == 1:
+        return (change(power[0]),)
+    return change(power[0]), change(power[1]), change(power[2])
+
+
+def _for_sale(needs: MobilityNeeds) -> float:
+    """Wh down to the bottom of the cycling range, else down to the target."""
+    if needs.min_v2x_energy is not None:
+        return max(0.0, -needs.min_v2x_energy)
+    return max(0.0, -(needs.target_energy or 0.0))
 
 
 def _merged(intervals: Iterable[Interval]) -> Iterator[Interval]:

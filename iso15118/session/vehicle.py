@@ -110,6 +110,12 @@ class Vehicle(Protocol):
     def wish(self, now: float) -> Wish:
         return Wish.CHARGE
 
+    def selling(self, now: float) -> bool:
+        """Scheduled BPT session: plan to discharge, rather than to charge. A change has the schedule
+        renegotiated.
+        """
+        return False
+
     # -- what it is told
     # --------------------------------------------------------------------------------------------
 
