@@ -229,7 +229,7 @@ class Charger(Protocol):
         """MobilityNeedsMode 2: AckMaxDelay in s for the needs just given."""
         return None
 
-    def metering_confirmed(self, now: float) -> None:
+    def metering_confirmed(self, now: float, request: common.MeteringConfirmationReq) -> None:
         """The EV has signed the last meter reading; the wish for it is fulfilled."""
 
     def receipt(self, now: float) -> Receipt | None:

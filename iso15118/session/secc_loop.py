@@ -302,5 +302,5 @@ def metering_confirmation(
             "the metering signature is wrong",
             "a valid signature",
         )
-    ctx.charger.metering_confirmed(now)
+    ctx.charger.metering_confirmed(now, request)
     return common.MeteringConfirmationRes(header=ctx.header(now), response_code=ResponseCode.OK)

@@ -56,6 +56,28 @@ EPOCH = 1_800_000_000.0
 """Unix time of virtual time 0."""
 LATENCY = 0.002
 """s per direction."""
+EVSE_DC = DCLimits(
+    max_charge_power=150_000.0,
+    max_charge_current=300.0,
+    max_voltage=920.0,
+    min_voltage=150.0,
+    max_discharge_power=60_000.0,
+    max_discharge_current=120.0,
+    min_discharge_power=0.0,
+    min_discharge_current=0.0,
+)
+EVSE_AC = ACLimits((22_000.0,), (0.0,), (11_000.0,), (0.0,))
+EV_DC = DCLimits(
+    max_charge_power=120_000.0,
+    max_charge_current=250.0,
+    max_voltage=450.0,
+    min_voltage=200.0,
+    max_discharge_power=30_000.0,
+    max_discharge_current=60.0,
+    min_discharge_power=0.0,
+    min_discharge_current=0.0,
+)
+EV_AC = ACLimits((11_000.0,), (0.0,), (7_000.0,), (0.0,))
 
 
 def entropy(seed: int = 1) -> Callable[[int], bytes]:
@@ -80,11 +102,8 @@ class BenchCharger(Charger):
     pause_ok: bool = True
     renegotiation_ok: bool = True
     wish_at: Callable[[float], SiteWish | None] = lambda now: None
-    limits: DCLimits = DCLimits(
-        150_000.0, 300.0, 920.0, 150.0, max_discharge_power=60_000.0, max_discharge_current=120.0,
-        min_discharge_power=0.0, min_discharge_current=0.0,
-    )  # fmt: skip
-    ac: ACLimits = ACLimits((22_000.0,), (0.0,), (11_000.0,), (0.0,))
+    limits: DCLimits = EVSE_DC
+    ac: ACLimits = EVSE_AC
     tuples: Callable[[float, ScheduleRequest], tuple[common.ScheduleTuple, ...]] | None = None
     prices: common.AbsolutePriceSchedule | common.PriceLevelSchedule | None = None
     go_to_pause: bool = False
@@ -225,7 +244,7 @@ class BenchCharger(Charger):
     def mobility_needs(self, now: float) -> MobilityNeeds | None:
         return self.site_needs
 
-    def metering_confirmed(self, now: float) -> None:
+    def metering_confirmed(self, now: float, request: common.MeteringConfirmationReq) -> None:
         self.confirmations += 1
 
     def renegotiation_allowed(self, now: float) -> bool:
@@ -251,11 +270,8 @@ class BenchVehicle(Vehicle):
     wish_at: Callable[[float], DriverWish] | None = None
     """By seconds since the first Start; None: CHARGE until `loop_time`, then STOP."""
     battery_voltage: float = 400.0
-    dc: DCLimits = DCLimits(
-        120_000.0, 250.0, 450.0, 200.0, max_discharge_power=30_000.0, max_discharge_current=60.0,
-        min_discharge_power=0.0, min_discharge_current=0.0,
-    )  # fmt: skip
-    ac: ACLimits = ACLimits((11_000.0,), (0.0,), (7_000.0,), (0.0,))
+    dc: DCLimits = EV_DC
+    ac: ACLimits = EV_AC
     bidirectional: bool = False
     pilot: ControlPilot = ControlPilot.B
     closed: bool = False
@@ -386,20 +402,22 @@ class Pair:
     def run(self, limit: int = 200_000) -> SessionResult:
         """The whole session; AssertionError if it takes more than `limit` steps."""
         generator = self.evcc.run()
-        action: Callable[[], object] = lambda: next(generator)
+        reply: Reply | None = None
+        fault: PeerFault | None = None
         for _ in range(limit):
             try:
-                step = action()
+                if fault is not None:
+                    step = generator.throw(fault)
+                else:
+                    step = next(generator) if reply is None else generator.send(reply)
             except StopIteration as stop:
                 self.secc.disconnected(self.now)
                 result: SessionResult = stop.value
                 return result
             try:
-                reply = self._perform(step)
-            except PeerFault as fault:
-                action = lambda fault=fault: generator.throw(fault)  # type: ignore[misc]
-            else:
-                action = lambda reply=reply: generator.send(reply)  # type: ignore[misc]
+                reply, fault = self._perform(step), None
+            except PeerFault as raised:
+                fault = raised
         raise AssertionError(f"no end after {limit} steps, at {self.now} s")
 
     # -- driver ----------------------------------------------------------------------------------------------
