@@ -170,7 +170,6 @@ class Schema:
     target_namespace: str
     elements: tuple[Element, ...]
     types: tuple[ComplexType, ...] = ()
-    qualified_namespaces: frozenset[str] = frozenset()
     simple_types: tuple[SimpleType, ...] = ()
 
 

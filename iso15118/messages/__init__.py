@@ -1,10 +1,23 @@
 """The messages of ISO 15118-20 as typed classes, one module per XML namespace.
 
-`app_protocol`, `common`, `ac`, `dc`, `acdp` and `wpt` have the messages, `common_types` and `xmldsig` what
-they share. Classes are the schema: EXI grammars, XSDs, the XML and JSON forms are derived from them.
+`app_protocol`, `common`, `ac`, `dc`, `acdp` and `wpt` have the messages, `common_types` and `xmldsig` what they
+share. Classes are the schema: EXI grammars, XSDs, the XML and JSON forms are derived from them.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from ._declare import Node
 from .schema_sets import SchemaSet, schema_of, schema_set_of
 
-__all__ = ["Node", "SchemaSet", "schema_of", "schema_set_of"]
+if TYPE_CHECKING:
+    from .validation import Violation, validate
+
+__all__ = ["Node", "SchemaSet", "Violation", "schema_of", "schema_set_of", "validate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Violation", "validate"):
+        from . import validation
+
+        return getattr(validation, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

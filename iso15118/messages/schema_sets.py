@@ -64,11 +64,11 @@ def schema_of(schema_set: SchemaSet | str) -> Schema:
     modules = modules_of(schema_set)
     declared = [d for module in modules for d in GLOBAL_ELEMENTS.get(module.__name__, ())]
     return Schema(
-        schema_set.value,
-        modules[0].NAMESPACE,
-        tuple(_derive.global_element_of(d.cls) for d in declared),
-        tuple(_derive.complex_type(cls) for module in modules for cls in classes_of(module)),
-        frozenset(m.NAMESPACE for m in modules if getattr(m, "ELEMENT_FORM", "qualified") == "qualified"),
+        name=schema_set.value,
+        target_namespace=modules[0].NAMESPACE,
+        elements=tuple(_derive.global_element_of(d.cls) for d in declared),
+        types=tuple(_derive.complex_type(cls) for module in modules for cls in classes_of(module)),
+        simple_types=tuple(t for module in modules for t in _derive.named_simple_types(module)),
     )
 
 
