@@ -121,7 +121,10 @@ class EVCC(Transfer):
         """Down to no power, PowerDelivery(Stop), welding detection."""
         if self.config.ramp_down_time > 0:
             yield from self.ramp_down()
-        yield from self.settle()
+        while self.side_running(PayloadType.SCHEDULE_RENEGOTIATION):
+            # The SECC waits for charge loops, and knows this stream only while they go on.
+            yield from self.charge_loop()
+            yield from self.pause(self.config.loop_interval)
         yield from self.stop_power()
         if self.prepared and self.mode.family is not Family.AC and self.config.welding_detection:
             yield from self.welding_detection()

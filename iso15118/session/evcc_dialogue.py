@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..messages import ac, app_protocol, common, dc
+from ..messages import ac, common, dc
 from ..messages._declare import Node
 from ..messages.common_types import MessageHeader, Processing, ResponseCode, V2GRequest, V2GResponse
 from ..v2gtp import PayloadType
@@ -34,22 +34,11 @@ from .evcc_steps import (
 )
 from .events import Deviation, Role, Severity
 from .services import EnergyMode
+from .streams import payload_type_of
 from .vehicle import Vehicle, Wish
 
 R = TypeVar("R", bound=V2GResponse)
 T = TypeVar("T")
-
-_PAYLOAD_TYPES = {
-    app_protocol.__name__: PayloadType.SAP,
-    common.__name__: PayloadType.COMMON,
-    ac.__name__: PayloadType.AC,
-    dc.__name__: PayloadType.DC,
-}
-_SIDE_MESSAGES: dict[type, PayloadType] = {
-    common.MeteringConfirmationReq: PayloadType.METERING_CONFIRMATION,
-    common.VehicleCheckInReq: PayloadType.PARKING_STATUS,
-    common.VehicleCheckOutReq: PayloadType.PARKING_STATUS,
-}
 
 _CREDENTIAL_WARNINGS = frozenset(
     {
@@ -81,11 +70,6 @@ WARNINGS: dict[type[V2GResponse], frozenset[ResponseCode]] = {
     dc.DC_ChargeLoopRes: frozenset({ResponseCode.WARNING_EVPowerProfileViolation}),
 }
 """WARNING codes that a response may carry; others carry none."""
-
-
-def payload_type_of(request: Node) -> PayloadType:
-    """The payload type that a request is sent with, unless it goes on the schedule renegotiation stream."""
-    return _SIDE_MESSAGES.get(type(request)) or _PAYLOAD_TYPES[type(request).__module__]
 
 
 @dataclass(slots=True)
