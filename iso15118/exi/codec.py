@@ -6,11 +6,12 @@ Types are compiled when first met: a session that speaks DC never pays for X.509
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from . import kernel
+from . import codings, kernel
 from .errors import EXIDecodeError, EXIEncodeError
 from .grammar import (
     Event,
@@ -44,31 +45,32 @@ from .second_level import (
     put_any_element,
 )
 
-HEADER = 0x80
-"""EXI header of all ISO 15118 streams: distinguishing bits 10, no options, final version 1 [V2G2-099]."""
-
 _N_BIT_RANGE = 4096
-"""Integers with at most this many values are n-bit numbers (EXI 1.0, 7.1.5)."""
-
-_LENGTH_CODINGS = {Kind.STRING: kernel.STRING, Kind.BINARY: kernel.BINARY}
+"""Integers with at most this many values are n-bit numbers (W3C EXI 1.0, 7.1.5)."""
 
 
 def compile_simple(simple: SimpleType) -> kernel.Simple:
-    """The coding of a simple type (EXI 1.0, table 7-1)."""
-    name = simple.name or simple.base
-    if simple.kind is Kind.BOOLEAN:
-        return kernel.Simple(kernel.BOOLEAN, name, simple.base)
-    if simple.kind is Kind.ENUMERATION:
-        assert simple.enumeration is not None
-        members = list(simple.enumeration)
-        return kernel.Simple(kernel.ENUMERATION, name, simple.base, code_width(len(members)), members=members)
-    if simple.kind in _LENGTH_CODINGS:
-        return kernel.Simple(_LENGTH_CODINGS[simple.kind], name, simple.base)
+    """The coding of a simple type (W3C EXI 1.0, table 7-1)."""
+    name, base = simple.name or simple.base, simple.base
     low, high = simple.minimum, simple.maximum
-    if low is not None and high is not None and high - low < _N_BIT_RANGE:
-        return kernel.Simple(kernel.N_BIT, name, simple.base, code_width(high - low + 1), low, high)
-    coding = kernel.UNSIGNED if low is not None and low >= 0 else kernel.INTEGER
-    return kernel.Simple(coding, name, simple.base)
+    members: Sequence[Any] = ()
+    cls: type = int
+    match simple.kind:
+        case Kind.STRING:
+            return kernel.Simple(codings.STRING, name, base, str)
+        case Kind.BINARY:
+            return kernel.Simple(codings.BINARY, name, base, bytes)
+        case Kind.BOOLEAN:
+            members, cls = (False, True), bool
+        case Kind.ENUMERATION:
+            assert simple.enumeration is not None
+            members = list(simple.enumeration)
+            cls = str if issubclass(simple.enumeration, str) else simple.enumeration
+        case Kind.INTEGER if low is not None and high is not None and high - low < _N_BIT_RANGE:
+            members = range(low, high + 1)
+    if members:
+        return kernel.Simple(codings.TABLE, name, base, cls, code_width(len(members)), members)
+    return kernel.Simple(codings.UNSIGNED if low is not None and low >= 0 else codings.INTEGER, name, base, cls)
 
 
 class Quirk(StrEnum):
@@ -92,6 +94,9 @@ class Fragment(NamedTuple):
     value: Any
 
 
+_Read = Callable[["Codec", kernel.Decoder], Any]
+
+
 class Codec:
     """Encodes and decodes the documents and fragments of one schema, exactly or with one quirk."""
 
@@ -99,7 +104,7 @@ class Codec:
         self.schema = schema
         self.quirk = quirk
         self.unbounded_from = sys.maxsize if quirk is None else _UNBOUNDED_FROM.get(quirk, sys.maxsize)
-        self.nowhere = kernel.Production(kernel.END, 0, 0)
+        self.nowhere = kernel.Production(codings.END, 0, 0)
         self._variants: dict[Quirk, Codec] = {}
         self._types: dict[int, kernel.Type] = {}
         self._simple: dict[SimpleType, kernel.Simple] = {}
@@ -122,7 +127,12 @@ class Codec:
         With a list of `deviations`, a stream that fails is tried again with the known quirks and then with everything tolerated
         that EXI can carry but the schema does not allow; what was tolerated is appended.
         """
-        return self._decode(data, deviations, Codec._document)
+        if deviations is not None:
+            return self._tolerant(data, deviations, Codec._document)
+        try:
+            return kernel.Decoder(data, self).document(self._roots, self._root_width)
+        except StringTableHit:
+            return self._strict(data, Codec._document)
 
     def encode(self, message: Any, quirk: Quirk | None = None) -> bytes:
         """The EXI document of a message; EXIEncodeError if it is not one of the schema set or cannot be expressed."""
@@ -134,8 +144,8 @@ class Codec:
                 type(message).__name__, message, f"is no root element of the schema set {self.schema.name}"
             )
         encoder = kernel.Encoder(self)
-        encoder.put(HEADER, 8)
-        self._write_element(encoder, production, message)
+        encoder.put(production.code, production.width)
+        encoder.element(production, message, 0)
         return encoder.finish()
 
     def with_quirk(self, quirk: Quirk) -> Codec:
@@ -146,16 +156,14 @@ class Codec:
             self._variants[quirk] = Codec(self.schema, quirk)
         return self._variants[quirk]
 
-    def _decode(self, data: bytes, deviations: list[Deviation] | None, read: Any) -> Any:
+    def _tolerant(self, data: bytes, deviations: list[Deviation], read: _Read) -> Any:
         try:
-            return self._with_tables(data, None, read)
+            return self._strict(data, read)
         except EXIDecodeError as error:
-            if deviations is None:
-                raise
             first = error
         for quirk in Quirk:
             try:
-                result = self.with_quirk(quirk)._with_tables(data, None, read)
+                result = self.with_quirk(quirk)._strict(data, read)
             except ValueError:
                 continue
             deviations.append(Deviation(DeviationKind.QUIRK, first.bit, first.path, quirk))
@@ -168,27 +176,30 @@ class Codec:
         deviations += found
         return result
 
-    def _with_tables(self, data: bytes, deviations: list[Deviation] | None, read: Any) -> Any:
+    def _strict(self, data: bytes, read: _Read) -> Any:
+        return self._with_tables(data, None, read)
+
+    def _with_tables(self, data: bytes, deviations: list[Deviation] | None, read: _Read) -> Any:
         """Streams that refer to string tables are read from the start with the tables kept."""
         try:
-            return read(self, self._open(data, deviations, None))
+            return read(self, kernel.Decoder(data, self, deviations))
         except StringTableHit:
             if deviations is not None:
                 deviations.clear()
-            return read(self, self._open(data, deviations, StringTables()))
+            return read(self, kernel.Decoder(data, self, deviations, StringTables()))
 
     def _document(self, decoder: kernel.Decoder) -> Any:
-        code = decoder.bits(self._root_width)
-        if code >= len(self._roots):
-            decoder.pos -= self._root_width
-            raise decoder.error(f"no root element has event code {code}", f"less than {len(self._roots)}")
-        return self._read_element(decoder, self._roots[code])
+        return decoder.document(self._roots, self._root_width)
 
     # Fragments
 
     def decode_fragment(self, data: bytes, deviations: list[Deviation] | None = None) -> Fragment:
         """The single element of an EXI fragment; `deviations` as for documents."""
-        fragment: Fragment = self._decode(data, deviations, Codec._fragment)
+        fragment: Fragment
+        if deviations is not None:
+            fragment = self._tolerant(data, deviations, Codec._fragment)
+        else:
+            fragment = self._strict(data, Codec._fragment)
         return fragment
 
     def _fragment(self, decoder: kernel.Decoder) -> Fragment:
@@ -197,7 +208,7 @@ class Codec:
         if code >= len(table):
             decoder.pos -= self._fragment_width
             raise decoder.error(f"no element has event code {code}", f"less than {len(table)}")
-        value = self._read_element(decoder, table[code])
+        value = decoder.element(table[code], 0)
         end = decoder.bits(self._fragment_width)
         if end != len(table) + 1:
             decoder.pos -= self._fragment_width
@@ -216,8 +227,8 @@ class Codec:
         table = self._fragments()
         production = self._fragment_production(value, name)
         encoder = kernel.Encoder(self)
-        encoder.put(HEADER, 8)
-        self._write_element(encoder, production, value)
+        encoder.put(production.code, production.width)
+        encoder.element(production, value, 0)
         encoder.put(len(table) + 1, self._fragment_width)
         return encoder.finish()
 
@@ -251,49 +262,6 @@ class Codec:
             )
         return matches[0]
 
-    # Elements outside any content model
-
-    def _open(
-        self, data: bytes, deviations: list[Deviation] | None, tables: StringTables | None
-    ) -> kernel.Decoder:
-        decoder = kernel.Decoder(data, self, deviations, tables)
-        header = decoder.bits(8)
-        if header != HEADER:
-            decoder.pos = 0
-            raise decoder.error(f"the first octet is {header:#04x}", f"the EXI header {HEADER:#04x}")
-        return decoder
-
-    def _read_element(self, decoder: kernel.Decoder, production: kernel.Production) -> Any:
-        decoder.path[0] = production
-        decoder.depth = 1
-        if production.type is None:
-            assert production.simple is not None
-            value = decoder.simple_content(production.simple)
-            return value if production.wrapper is None else production.wrapper(value=value)
-        decoder.root = production.type.copy()
-        return decoder.fill(decoder.root, production.type, 1)
-
-    def _write_element(self, encoder: kernel.Encoder, production: kernel.Production, value: Any) -> None:
-        encoder.path[0] = production
-        encoder.put(production.code, production.width)
-        self.write_content(encoder, production, value, 1)
-
-    def write_content(
-        self, encoder: kernel.Encoder, production: kernel.Production, value: Any, depth: int
-    ) -> None:
-        """What follows the SE of an element that stands outside a content model; its path is `depth` long."""
-        encoder.depth = depth
-        if production.type is not None:
-            if type(value) is not production.type.cls:
-                raise encoder.error(value, f"is not a {production.type.cls.__name__}")
-            encoder.emit(value, production.type, depth)
-            return
-        assert production.simple is not None
-        encoder.put(0, 1)
-        held = value if production.wrapper is None or type(value) is not production.wrapper else value.value
-        encoder.value(production.simple, held)
-        encoder.put(0, 1)
-
     # Compiling
 
     def _class_of(self, element: Element) -> type:
@@ -304,10 +272,10 @@ class Codec:
 
     def _element(self, element: Element, code: int, width: int) -> kernel.Production:
         if isinstance(element.type, ComplexType):
-            production = kernel.Production(kernel.COMPLEX_ELEMENT, code, width)
+            production = kernel.Production(codings.COMPLEX_ELEMENT, code, width)
             production.type = self._type(element.type)
         else:
-            production = kernel.Production(kernel.SIMPLE_ELEMENT, code, width)
+            production = kernel.Production(codings.SIMPLE_ELEMENT, code, width)
             production.simple = self._simple_type(element.type)
             production.wrapper = element.wrapper
         production.qname = element.qname
@@ -368,7 +336,7 @@ class Codec:
 
     def tabled_text(self, decoder: kernel.Decoder) -> str:
         production = decoder.path[decoder.depth - 1]
-        if production.action in (kernel.TYPED_TEXT, kernel.MIXED_TEXT):
+        if production.action in (codings.TYPED_TEXT, codings.MIXED_TEXT):
             production = decoder.path[decoder.depth - 2]
         text: str = decoder.tables.read(decoder, production.qname)
         return text
@@ -384,7 +352,7 @@ class Codec:
         place = decoder.root
         for depth in range(decoder.depth):
             production = decoder.path[depth]
-            name = _describe(production) if production.action == kernel.ATTRIBUTE else production.name
+            name = _describe(production) if production.action == codings.ATTRIBUTE else production.name
             if depth and place is not None:
                 place = getattr(place, production.field or "content", None)
                 if isinstance(place, list):
@@ -414,15 +382,15 @@ class Codec:
 
 
 def _describe(production: kernel.Production) -> str:
-    if production.action == kernel.END:
+    if production.action == codings.END:
         return "the end of the element"
-    if production.action == kernel.ANY_ELEMENT:
+    if production.action == codings.ANY_ELEMENT:
         return "any element"
-    if production.action == kernel.MIXED_TEXT:
+    if production.action == codings.MIXED_TEXT:
         return "text"
-    if production.action == kernel.TYPED_TEXT:
+    if production.action == codings.TYPED_TEXT:
         return production.simple.name if production.simple else "text"
-    return ("@" if production.action == kernel.ATTRIBUTE else "") + production.name
+    return ("@" if production.action == codings.ATTRIBUTE else "") + production.name
 
 
 def _declaration_of(elements: list[Element]) -> Element:
@@ -506,12 +474,12 @@ class _TypeCompiler:
 
     def production(self, source: GrammarProduction, code: int, state: kernel.State) -> kernel.Production:
         if source.event is Event.END:
-            state.end = kernel.Production(kernel.END, code, state.width)
+            state.end = kernel.Production(codings.END, code, state.width)
             return state.end
         declared = source.declaration
         held_by: Any = None
         if isinstance(declared, AttributeUse):
-            made = kernel.Production(kernel.ATTRIBUTE, code, state.width)
+            made = kernel.Production(codings.ATTRIBUTE, code, state.width)
             made.name, made.qname, made.field = declared.qname.local, declared.qname, declared.field
             made.simple = self.codec._simple_type(declared.type)
         elif isinstance(declared, Element):
@@ -521,15 +489,15 @@ class _TypeCompiler:
             made.field = held.field
             held_by = made.wrapper or (made.type.cls if made.type else None)
         elif isinstance(declared, Wildcard):
-            made = kernel.Production(kernel.ANY_ELEMENT, code, state.width)
+            made = kernel.Production(codings.ANY_ELEMENT, code, state.width)
             made.field, made.name = declared.field, "*"
             held_by = object
         elif isinstance(declared, SimpleType):
-            made = kernel.Production(kernel.TYPED_TEXT, code, state.width)
+            made = kernel.Production(codings.TYPED_TEXT, code, state.width)
             made.field = "value"
             made.simple = self.codec._simple_type(declared)
         else:
-            made = kernel.Production(kernel.MIXED_TEXT, code, state.width)
+            made = kernel.Production(codings.MIXED_TEXT, code, state.width)
             made.field = "content"
             held_by = str
         made.is_list = made.field in self.lists

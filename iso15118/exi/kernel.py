@@ -12,55 +12,42 @@ from __future__ import annotations
 
 from typing import Any
 
+from .codings import (
+    ANY_ELEMENT,
+    BINARY,
+    COMPLEX_ELEMENT,
+    END,
+    HEADER,
+    INTEGER,
+    MAX_DEPTH,
+    MAX_INTEGER_OCTETS,
+    MIXED_TEXT,
+    SIMPLE_ELEMENT,
+    TABLE,
+    UNSIGNED,
+)
 from .errors import EXIDecodeError, EXIEncodeError
 
 COMPILED: bool = not __file__.endswith(".py")
 
-MAX_DEPTH: int = 48
-"""Elements nested deeper are refused; the deepest useful message has 12 levels."""
-MAX_INTEGER_OCTETS: int = 512
-"""Longest unsigned integer read, 3584 bits; the largest serial numbers and keys in integers stay far below."""
-
-# How a simple value is coded (EXI 1.0, 7.1).
-BOOLEAN: int = 0
-N_BIT: int = 1
-UNSIGNED: int = 2
-INTEGER: int = 3
-ENUMERATION: int = 4
-STRING: int = 5
-BINARY: int = 6
-
-# What a production does.
-END: int = 0
-ATTRIBUTE: int = 1
-SIMPLE_ELEMENT: int = 2
-COMPLEX_ELEMENT: int = 3
-ANY_ELEMENT: int = 4
-TYPED_TEXT: int = 5
-MIXED_TEXT: int = 6
+_PADDING = bytes(8)
 
 
 class Simple:
-    """How the values of a simple type are coded; `name` is the type's, `base` that of the built-in type."""
+    """How the values of a simple type are coded; `name` is the type's, `base` that of the built-in type.
 
-    __slots__ = ("base", "codes", "coding", "maximum", "members", "minimum", "name", "width")
+    `members` are the values that have codes, in their order; `cls` is what Python holds them as.
+    """
 
-    def __init__(
-        self,
-        coding: int,
-        name: str,
-        base: str,
-        width: int = 0,
-        minimum: int = 0,
-        maximum: int = 0,
-        members: Any = (),
-    ) -> None:
+    __slots__ = ("base", "cls", "codes", "coding", "frame", "members", "name", "width")
+
+    def __init__(self, coding: int, name: str, base: str, cls: type, width: int = 0, members: Any = ()) -> None:
         self.coding = coding
         self.name = name
         self.base = base
+        self.cls = cls
         self.width = width
-        self.minimum = minimum
-        self.maximum = maximum
+        self.frame = 2 << width | 1
         self.members: list[Any] = list(members)
         self.codes: dict[Any, int] = {member: code for code, member in enumerate(self.members)}
 
@@ -158,7 +145,7 @@ class Slot:
 
 
 class Decoder:
-    """Reads one stream."""
+    """Reads one stream: header, then `document` or an element at a time."""
 
     __slots__ = (
         "depth",
@@ -175,17 +162,20 @@ class Decoder:
     )
 
     def __init__(self, data: bytes, program: Any, deviations: Any = None, tables: Any = None) -> None:
-        self.owner = data + b"\0\0\0\0\0\0\0\0"
+        self.owner = b"".join((data, _PADDING))
         self.octets = self.owner
-        self.end = len(data) * 8
+        self.end = 8 * (len(self.owner) - 8)
         self.pos = 0
         self.program = program
         self.root: Any = None
-        self.path: list[Production] = [program.nowhere] * (MAX_DEPTH + 2)
+        self.path: list[Any] = [None] * (MAX_DEPTH + 2)
         self.depth = 0
         self.deviations: Any = deviations
         self.tables: Any = tables
         self.second_level: Any = None
+        if self.bits(8) != HEADER:
+            self.pos = 0
+            raise self.error(f"the first octet is {self.octets[0]:#04x}", f"the EXI header {HEADER:#04x}")
 
     # Bits and numbers
 
@@ -193,19 +183,21 @@ class Decoder:
         """The next `n` bits, at most 16."""
         pos = self.pos
         i = pos >> 3
-        value = (self.octets[i] << 16) | (self.octets[i + 1] << 8) | self.octets[i + 2]
+        word = (self.octets[i] << 16) | (self.octets[i + 1] << 8) | self.octets[i + 2]
+        word = (word >> (24 - n - (pos & 7))) & ((1 << n) - 1)
         pos += n
         if pos > self.end:
             raise self.error("the stream ends here")
         self.pos = pos
-        return (value >> (24 - n - (pos - n & 7))) & ((1 << n) - 1)
+        return word
 
     def unsigned(self) -> Any:
         """An Unsigned Integer: groups of seven bits, least significant first."""
         octet = self.bits(8)
-        if octet < 128:
-            return octet
-        value = octet & 127
+        return octet if octet < 128 else self.unsigned_from(octet & 127)
+
+    def unsigned_from(self, value: int) -> Any:
+        """The rest of an Unsigned Integer whose first group is `value`."""
         shift = 7
         while shift < 56:
             octet = self.bits(8)
@@ -232,27 +224,38 @@ class Decoder:
             high = high << 7 | group
         return high << 56 | low
 
-    def length(self, unit: int) -> int:
-        """A length in characters or octets, of which each takes at least `unit` bits."""
+    def length(self, extra: int) -> int:
+        """A length in octets or characters, to which the stream adds `extra`; -`extra` or more.
+
+        Each takes an octet at least, so what the stream cannot hold is refused before anything is allocated.
+        """
         start = self.pos
         value = self.unsigned()
-        if value > (self.end - self.pos) // unit:
+        if value - extra > (self.end - self.pos) >> 3:
             self.pos = start
-            raise self.error(f"a length of {value}, beyond the end of the stream")
+            raise self.error(f"a length of {value - extra}, beyond the end of the stream")
         length: int = value
-        return length
+        return length - extra
 
     def take(self, n: int) -> bytes:
         """The next `n` octets, wherever they start."""
         pos = self.pos
         if n > (self.end - pos) >> 3:
             raise self.error("the stream ends here")
-        i = pos >> 3
-        shift = pos & 7
         self.pos = pos + 8 * n
-        if shift == 0:
+        i = pos >> 3
+        left = pos & 7
+        if left == 0:
             return self.owner[i : i + n]
-        return (int.from_bytes(self.owner[i : i + n + 1]) >> (8 - shift)).to_bytes(n + 1)[1:]
+        right = 8 - left
+        if not COMPILED:
+            return (int.from_bytes(self.owner[i : i + n + 1]) >> right).to_bytes(n + 1)[1:]
+        result = bytearray(n)
+        source = self.octets
+        target = result
+        for k in range(n):
+            target[k] = (source[i + k] << left | source[i + k + 1] >> right) & 255
+        return bytes(result)
 
     def string(self, n: int) -> str:
         """`n` code points."""
@@ -276,47 +279,68 @@ class Decoder:
     def value(self, simple: Simple) -> Any:
         """A value in the coding of its type."""
         coding = simple.coding
+        if coding == TABLE:
+            code = self.bits(simple.width)
+            return self.member(simple, code, self.pos - simple.width)
+        if coding == UNSIGNED:
+            return self.unsigned()
         if coding == INTEGER:
             negative = self.bits(1)
             magnitude = self.unsigned()
             return -magnitude - 1 if negative else magnitude
-        if coding == UNSIGNED:
-            return self.unsigned()
-        if coding == N_BIT:
-            number = self.bits(simple.width) + simple.minimum
-            if number > simple.maximum:
-                self.pos -= simple.width
-                raise self.error(f"{number} is no {simple.name}", f"at most {simple.maximum}")
-            return number
-        if coding == ENUMERATION:
-            code = self.bits(simple.width)
-            if code >= len(simple.members):
-                self.pos -= simple.width
-                raise self.error(f"{code} is no index of {simple.name}", f"less than {len(simple.members)}")
-            return simple.members[code]
-        if coding == BOOLEAN:
-            return self.bits(1) == 1
         if coding == BINARY:
-            return self.take(self.length(8))
+            return self.take(self.length(0))
         return self.text()
+
+    def member(self, simple: Simple, code: int, start: int) -> Any:
+        """The value with a code that was read at `start`."""
+        if code >= len(simple.members):
+            self.pos = start
+            raise self.error(f"{code} is no code of {simple.name}", f"less than {len(simple.members)}")
+        return simple.members[code]
 
     def text(self) -> Any:
         """A string: written out, unless string tables are kept."""
         if self.tables is not None:
             return self.program.tabled_text(self)
         start = self.pos
-        n = self.unsigned()
-        if n < 2:
+        n = self.length(2)
+        if n < 0:
             self.pos = start
             raise self.program.string_table_hit(self)
-        n -= 2
-        if n > (self.end - self.pos) >> 3:
-            self.pos = start
-            raise self.error(f"a string of {n} characters, beyond the end of the stream")
         return self.string(n)
 
     def simple_content(self, simple: Simple) -> Any:
-        """CH and EE of an element of simple type, its SE being read."""
+        """CH and EE of an element of simple type, its SE being read.
+
+        Both are a single 0 unless an escape stands there; they are read together with the value where that is short.
+        """
+        start = self.pos
+        coding = simple.coding
+        if coding == TABLE:
+            word = self.bits(simple.width + 2)
+            if word & simple.frame == 0:
+                return self.member(simple, word >> 1, start + 1)
+            self.pos = start
+        elif coding == UNSIGNED:
+            word = self.bits(9)
+            if word < 256:
+                value = word if word < 128 else self.unsigned_from(word & 127)
+                if self.bits(1):
+                    self.program.beyond(self).end(self)
+                return value
+            self.pos = start
+        elif coding == INTEGER:
+            word = self.bits(10)
+            if word < 512:
+                octet = word & 255
+                value = octet if octet < 128 else self.unsigned_from(octet & 127)
+                if word >= 256:
+                    value = -value - 1
+                if self.bits(1):
+                    self.program.beyond(self).end(self)
+                return value
+            self.pos = start
         if self.bits(1):
             return self.program.beyond(self).content(self, simple)
         value = self.value(simple)
@@ -325,6 +349,27 @@ class Decoder:
         return value
 
     # Elements
+
+    def document(self, roots: list[Production], width: int) -> Any:
+        """The one element of a document, by its event code among the global elements."""
+        code = self.bits(width)
+        if code >= len(roots):
+            self.pos -= width
+            raise self.error(f"no root element has event code {code}", f"less than {len(roots)}")
+        return self.element(roots[code], 0)
+
+    def element(self, production: Production, depth: int) -> Any:
+        """What follows the SE of an element outside any content model, at `depth` in the path."""
+        self.path[depth] = production
+        self.depth = depth + 1
+        child_type = production.type
+        if child_type is not None:
+            child = child_type.copy()
+            if depth == 0:
+                self.root = child
+            return self.fill(child, child_type, depth + 1)
+        value = self.simple_content(production.simple)  # type: ignore[arg-type]
+        return value if production.wrapper is None else production.wrapper(value=value)
 
     def fill(self, obj: Any, type_: Type, depth: int) -> Any:
         """Read attributes, content and EE of an element of `type_` into `obj`.
@@ -335,7 +380,6 @@ class Decoder:
             raise self.error(f"elements nested deeper than {MAX_DEPTH}")
         for name in type_.lists:
             setattr(obj, name, [])
-        self.depth = depth
         state = type_.start
         count = 0
         while True:
@@ -362,31 +406,27 @@ class Decoder:
                 return obj
             self.path[depth] = production
             self.depth = depth + 1
-            if action == COMPLEX_ELEMENT:
+            if action == SIMPLE_ELEMENT:
+                value = self.simple_content(production.simple)  # type: ignore[arg-type]
+                if production.wrapper is not None:
+                    value = production.wrapper(value=value)
+            elif action == COMPLEX_ELEMENT:
                 child_type = production.type
-                assert child_type is not None
-                child = child_type.copy()
+                child = child_type.copy()  # type: ignore[union-attr]
                 if production.is_list:
                     getattr(obj, production.field).append(child)
                 else:
                     setattr(obj, production.field, child)
-                filled = self.fill(child, child_type, depth + 1)
-                if filled is not child:
-                    if production.is_list:
-                        getattr(obj, production.field)[-1] = filled
-                    else:
-                        setattr(obj, production.field, filled)
+                value = self.fill(child, child_type, depth + 1)  # type: ignore[arg-type]
+                if value is not child and production.is_list:
+                    getattr(obj, production.field).pop()
+            elif action == MIXED_TEXT:
+                value = self.text()
+            elif action == ANY_ELEMENT:
+                value = self.program.beyond(self).any_element(self, depth + 1)
             else:
-                if action == SIMPLE_ELEMENT:
-                    value = self.simple_content(production.simple)  # type: ignore[arg-type]
-                    if production.wrapper is not None:
-                        value = production.wrapper(value=value)
-                elif action == MIXED_TEXT:
-                    value = self.text()
-                elif action == ANY_ELEMENT:
-                    value = self.program.beyond(self).any_element(self, depth + 1)
-                else:
-                    value = self.value(production.simple)  # type: ignore[arg-type]
+                value = self.value(production.simple)  # type: ignore[arg-type]
+            if action != COMPLEX_ELEMENT or value is not child:
                 if production.is_list:
                     getattr(obj, production.field).append(value)
                 else:
@@ -403,59 +443,93 @@ class Decoder:
 
     def error(self, reason: str, expected: str = "") -> EXIDecodeError:
         """An error at the present position, with the path and the message so far."""
-        return EXIDecodeError(
-            reason,
-            bit=self.pos,
-            path=self.program.path(self),
-            expected=expected,
-            partial=self.root,
-        )
+        path = self.program.path(self)
+        return EXIDecodeError(reason, bit=self.pos, path=path, expected=expected, partial=self.root)
 
 
 class Encoder:
-    """Writes one stream."""
+    """Writes one stream; the header is there from the start.
 
-    __slots__ = ("bits_held", "buffer", "depth", "held", "names", "path", "program", "undeclared")
+    `octets` is `buffer` as the kernel writes it: whatever lies beyond `pos` is zero.
+    """
+
+    __slots__ = ("buffer", "depth", "limit", "names", "octets", "path", "pos", "program", "undeclared")
 
     def __init__(self, program: Any) -> None:
         self.program = program
-        self.buffer = bytearray()
-        self.held = 0
-        self.bits_held = 0
-        self.path: list[Any] = [program.nowhere] * (MAX_DEPTH + 2)
+        self.buffer = bytearray(128)
+        self.octets = self.buffer
+        self.octets[0] = HEADER
+        self.pos = 8
+        self.limit = 8 * 128
+        self.path: list[Any] = [None] * (MAX_DEPTH + 2)
         self.depth = 0
         self.names: Any = None
         self.undeclared: Any = None
 
+    # Bits and numbers
+
+    def grow(self, n: int) -> None:
+        """Make room for `n` octets more, and as many again as there are."""
+        self.buffer.extend(bytes(len(self.buffer) + n))
+        self.octets = self.buffer
+        self.limit = 8 * len(self.buffer)
+
     def put(self, value: int, n: int) -> None:
-        """`n` bits, at most 24."""
-        self.held = self.held << n | value
-        self.bits_held += n
-        while self.bits_held >= 8:
-            self.bits_held -= 8
-            self.buffer.append(self.held >> self.bits_held)
-            self.held &= (1 << self.bits_held) - 1
+        """`n` bits, at most 16."""
+        pos = self.pos
+        if pos + 32 > self.limit:
+            self.grow(4)
+        i = pos >> 3
+        word = value << (24 - n - (pos & 7))
+        octets = self.octets
+        octets[i] |= word >> 16
+        octets[i + 1] = (word >> 8) & 255
+        octets[i + 2] = word & 255
+        self.pos = pos + n
 
     def unsigned(self, value: Any) -> None:
+        """An Unsigned Integer: groups of seven bits, least significant first."""
+        while value >> 56:
+            self.put(value & 127 | 128, 8)
+            value >>= 7
+        self.short_unsigned(value)
+
+    def short_unsigned(self, value: int) -> None:
+        """An Unsigned Integer of at most 56 bits."""
         while value > 127:
             self.put(value & 127 | 128, 8)
             value >>= 7
         self.put(value, 8)
 
     def put_octets(self, octets: bytes) -> None:
-        if self.bits_held == 0:
-            self.buffer += octets
-            return
-        n = self.bits_held
-        whole = (self.held << 8 * len(octets)) | int.from_bytes(octets)
-        self.buffer += (whole >> n).to_bytes(len(octets))
-        self.held = whole & ((1 << n) - 1)
+        """Whole octets, wherever the stream stands."""
+        n = len(octets)
+        pos = self.pos
+        if pos + 8 * n + 32 > self.limit:
+            self.grow(n + 4)
+        self.pos = pos + 8 * n
+        i = pos >> 3
+        right = pos & 7
+        if right == 0:
+            self.buffer[i : i + n] = octets
+        elif not COMPILED:
+            shifted = (int.from_bytes(octets) << (8 - right)).to_bytes(n + 1)
+            self.buffer[i] |= shifted[0]
+            self.buffer[i + 1 : i + n + 1] = shifted[1:]
+        else:
+            left = 8 - right
+            source = octets
+            target = self.octets
+            for k in range(n):
+                target[i + k] |= source[k] >> right
+                target[i + k + 1] = (source[k] << left) & 255
 
     def finish(self) -> bytes:
-        """The stream, padded to the octet."""
-        if self.bits_held:
-            self.put(0, 8 - self.bits_held)
-        return bytes(self.buffer)
+        """The stream, padded with zeros to the octet."""
+        return bytes(self.buffer[: (self.pos + 7) >> 3])
+
+    # Values
 
     def text(self, value: str) -> None:
         """A string that no table holds."""
@@ -465,53 +539,56 @@ class Encoder:
     def code_points(self, value: str) -> None:
         if value.isascii():
             self.put_octets(value.encode("ascii"))
-            return
-        for character in value:
-            code = ord(character)
-            if 0xD800 <= code < 0xE000:
-                raise self.error(value, "holds half of a surrogate pair")
-            self.unsigned(code)
+        else:
+            for character in value:
+                code = ord(character)
+                if 0xD800 <= code < 0xE000:
+                    raise self.error(value, "holds half of a surrogate pair")
+                self.short_unsigned(code)
 
     def value(self, simple: Simple, value: Any) -> None:
+        """A value in the coding of its type."""
         coding = simple.coding
-        if coding == ENUMERATION:
+        if not isinstance(value, simple.cls):
+            raise self.error(value, f"is not a {simple.cls.__name__}")
+        if coding == TABLE:
             code = simple.codes.get(value)
             if code is None:
                 raise self.error(value, f"is no value of {simple.name}")
             self.put(code, simple.width)
-        elif coding == STRING:
-            if not isinstance(value, str):
-                raise self.error(value, "is not a str")
-            self.text(value)
+        elif coding == UNSIGNED:
+            if value < 0:
+                raise self.error(value, f"is negative, {simple.name} is not")
+            self.unsigned(value)
+        elif coding == INTEGER:
+            if value < 0:
+                self.put(1, 1)
+                self.unsigned(-value - 1)
+            else:
+                self.put(0, 1)
+                self.unsigned(value)
         elif coding == BINARY:
-            if not isinstance(value, bytes):
-                raise self.error(value, "is not bytes")
             self.unsigned(len(value))
             self.put_octets(value)
-        elif coding == BOOLEAN:
-            if not isinstance(value, bool):
-                raise self.error(value, "is not a bool")
-            self.put(1 if value else 0, 1)
         else:
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise self.error(value, "is not an int")
-            if coding == INTEGER:
-                if value < 0:
-                    self.put(1, 1)
-                    value = -value - 1
-                else:
-                    self.put(0, 1)
-                self.unsigned(value)
-            elif coding == UNSIGNED:
-                if value < 0:
-                    raise self.error(value, f"is negative, {simple.name} is not")
-                self.unsigned(value)
-            else:
-                if not simple.minimum <= value <= simple.maximum:
-                    raise self.error(
-                        value, f"is not within {simple.minimum} to {simple.maximum}, as {simple.name} is"
-                    )
-                self.put(value - simple.minimum, simple.width)
+            self.text(value)
+
+    # Elements
+
+    def element(self, production: Production, value: Any, depth: int) -> None:
+        """What follows the SE of an element outside any content model, at `depth` in the path."""
+        self.path[depth] = production
+        self.depth = depth + 1
+        child_type = production.type
+        if child_type is not None:
+            if type(value) is not child_type.cls:
+                raise self.error(value, f"is not a {child_type.cls.__name__}")
+            self.emit(value, child_type, depth + 1)
+        else:
+            held = value.value if type(value) is production.wrapper else value
+            self.put(0, 1)
+            self.value(production.simple, held)  # type: ignore[arg-type]
+            self.put(0, 1)
 
     def emit(self, obj: Any, type_: Type, depth: int) -> None:
         """Write the attributes and the content of `obj`, and EE."""
@@ -532,25 +609,26 @@ class Encoder:
                 production = state.by_term[term]
                 if production is None:
                     raise self.program.misplaced(self, state, item)
-                self.put(production.code, production.width)
                 action = production.action
-                if action == COMPLEX_ELEMENT:
-                    child_type = production.type
-                    assert child_type is not None
-                    if type(item) is not child_type.cls:
-                        raise self.error(item, f"is not a {child_type.cls.__name__}")
-                    self.emit(item, child_type, depth + 1)
-                    self.depth = depth + 1
-                elif action == SIMPLE_ELEMENT:
+                if action == SIMPLE_ELEMENT:
+                    self.put(production.code << 1, production.width + 1)
+                    held = item if production.wrapper is None else item.value
+                    self.value(production.simple, held)  # type: ignore[arg-type]
                     self.put(0, 1)
-                    self.value(production.simple, item if production.wrapper is None else item.value)  # type: ignore[arg-type]
-                    self.put(0, 1)
-                elif action == MIXED_TEXT:
-                    self.text(item)
-                elif action == ANY_ELEMENT:
-                    self.program.put_any_element(self, item, depth + 1)
                 else:
-                    self.value(production.simple, item)  # type: ignore[arg-type]
+                    self.put(production.code, production.width)
+                    if action == COMPLEX_ELEMENT:
+                        child_type = production.type
+                        if type(item) is not child_type.cls:  # type: ignore[union-attr]
+                            raise self.error(item, f"is not a {child_type.cls.__name__}")  # type: ignore[union-attr]
+                        self.emit(item, child_type, depth + 1)  # type: ignore[arg-type]
+                        self.depth = depth + 1
+                    elif action == MIXED_TEXT:
+                        self.text(item)
+                    elif action == ANY_ELEMENT:
+                        self.program.put_any_element(self, item, depth + 1)
+                    else:
+                        self.value(production.simple, item)  # type: ignore[arg-type]
                 state = production.target  # type: ignore[assignment]
                 if production.count:
                     if production.count > 0:

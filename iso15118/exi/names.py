@@ -90,7 +90,7 @@ class Names:
         """A qualified name; what is new enters the tables."""
         index = read_index(decoder, code_width(len(self.uris) + 1))
         if index == 0:
-            uri = decoder.string(decoder.length(8))
+            uri = decoder.string(decoder.length(0))
             if uri not in self.locals:
                 self.uris.append(uri)
                 self.locals[uri] = []

@@ -15,7 +15,7 @@ import re
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import kernel
+from . import codings, kernel
 from .errors import EXIDecodeError
 from .grammar import Position, code_width
 from .names import ANY_TYPE, XSI, XSI_NIL, XSI_TYPE, read_index
@@ -106,7 +106,7 @@ class StringTables:
             return table[index]
         if length - 2 > (decoder.end - decoder.pos) >> 3:
             decoder.pos = start
-            raise decoder.error(f"a string of {length - 2} characters, beyond the end of the stream")
+            raise decoder.error(f"a length of {length - 2}, beyond the end of the stream")
         value = decoder.string(length - 2)
         if value:
             self.all.append(value)
@@ -194,9 +194,9 @@ class SecondLevel:
 
     def empty(self, decoder: kernel.Decoder, simple: kernel.Simple, bit: int) -> Any:
         """An element without content: the empty value where the type has one."""
-        if simple.coding == kernel.STRING:
+        if simple.coding == codings.STRING:
             return ""
-        if simple.coding == kernel.BINARY:
+        if simple.coding == codings.BINARY:
             return b""
         self.deviates(decoder, DeviationKind.MISSING_CONTENT, bit, "", simple.name)
         return None
@@ -225,7 +225,7 @@ class SecondLevel:
         """One second-level event; the state or type that goes on, None at the end of the element."""
         bit = decoder.pos - state.width
         event = _read_event(decoder, _POSITIONS[state.position], state.end is not None)
-        text = next((p for p in state.productions if p.action == kernel.TYPED_TEXT), None)
+        text = next((p for p in state.productions if p.action == codings.TYPED_TEXT), None)
         after = state if state.content is None else state.content
         if event is _Event.END:
             if text is not None and text.simple is not None:
@@ -242,7 +242,7 @@ class SecondLevel:
             self.undeclared_attribute(decoder, bit)
             return state
         if event is _Event.UNTYPED_ATTRIBUTE:
-            declared = [p for p in state.productions if p.action == kernel.ATTRIBUTE]
+            declared = [p for p in state.productions if p.action == codings.ATTRIBUTE]
             code = decoder.bits(code_width(len(declared) + 1))
             if code >= len(declared):
                 self.undeclared_attribute(decoder, bit)
@@ -295,21 +295,14 @@ class SecondLevel:
         return self.named_element(decoder, self.names.read(decoder), depth)
 
     def named_element(self, decoder: kernel.Decoder, name: QName, depth: int) -> Any:
-        if depth >= kernel.MAX_DEPTH:
-            raise decoder.error(f"elements nested deeper than {kernel.MAX_DEPTH}")
+        if depth >= codings.MAX_DEPTH:
+            raise decoder.error(f"elements nested deeper than {codings.MAX_DEPTH}")
         production = self.codec.root_named(name)
         if production is None:
             decoder.path[depth - 1] = _named(name)
             decoder.depth = depth
             return self.built_in(decoder, name, depth)
-        decoder.path[depth - 1] = production
-        decoder.depth = depth
-        if production.type is not None:
-            child = production.type.copy()
-            return decoder.fill(child, production.type, depth)
-        assert production.simple is not None
-        value = decoder.simple_content(production.simple)
-        return value if production.wrapper is None else production.wrapper(value=value)
+        return decoder.element(production, depth - 1)
 
     def built_in(self, decoder: kernel.Decoder, name: QName, depth: int) -> AnyElement:
         """An undeclared element by the built-in element grammar, or that of xs:anyType once xsi:type says so."""
@@ -363,7 +356,7 @@ class SecondLevel:
 
 
 def _named(name: QName) -> kernel.Production:
-    production = kernel.Production(kernel.ANY_ELEMENT, 0, 0)
+    production = kernel.Production(codings.ANY_ELEMENT, 0, 0)
     production.name, production.qname = name.local, name
     return production
 
@@ -422,13 +415,12 @@ def _any_type_event(decoder: kernel.Decoder, position: Position) -> _Event:
 def _parse(simple: kernel.Simple, text: str) -> Any:
     """The value that `text` denotes in a simple type, None if it denotes none."""
     coding = simple.coding
-    if coding == kernel.STRING:
+    if coding == codings.STRING:
         return text
-    if coding == kernel.ENUMERATION:
-        return next((member for member in simple.members if member.value == text), None)
-    if coding == kernel.BOOLEAN:
-        return _BOOLEANS.get(text.strip())
-    if coding == kernel.BINARY:
+    if coding == codings.TABLE and simple.cls is not int:
+        value: Any = _BOOLEANS.get(text.strip()) if simple.cls is bool else text
+        return simple.members[simple.codes[value]] if value in simple.codes else None
+    if coding == codings.BINARY:
         try:
             if simple.base == "hexBinary":
                 return bytes.fromhex(text)
@@ -444,8 +436,8 @@ def _parse(simple: kernel.Simple, text: str) -> Any:
 
 def put_any_element(codec: Codec, encoder: kernel.Encoder, item: Any, depth: int) -> None:
     """The counterpart of `any_element`: qualified name and content after SE(*)."""
-    if depth >= kernel.MAX_DEPTH:
-        raise encoder.error(item, f"is nested deeper than {kernel.MAX_DEPTH} elements")
+    if depth >= codings.MAX_DEPTH:
+        raise encoder.error(item, f"is nested deeper than {codings.MAX_DEPTH} elements")
     if encoder.names is None:
         encoder.names = codec.names.copy()
         encoder.undeclared = set()
@@ -453,9 +445,8 @@ def put_any_element(codec: Codec, encoder: kernel.Encoder, item: Any, depth: int
         production = codec.root_of(type(item))
         if production is None:
             raise encoder.error(item, "is neither an AnyElement nor a declared element")
-        encoder.path[depth - 1] = production
         encoder.names.write(encoder, production.qname)
-        codec.write_content(encoder, production, item, depth)
+        encoder.element(production, item, depth - 1)
         return
     encoder.path[depth - 1] = _named(item.qname)
     encoder.depth = depth
