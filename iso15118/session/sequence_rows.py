@@ -244,8 +244,8 @@ _FRONT: tuple[Row, ...] = (
     _row("setup.new.acdp", "SessionSetupRes", "OK_NewSessionEstablished", None, P.NEW_SESSION,
          "ACDP_VehiclePositioningReq", also=f"AuthorizationSetupReq {STOP}", by=ONLY[ACDP], seen="C, low"),
     _row("setup.new.wpt", "SessionSetupRes", "OK_NewSessionEstablished", None, P.NEW_SESSION,
-         "WPT_FinePositioningSetupReq", also=f"AuthorizationSetupReq {STOP}", by=ONLY[WPT], seen="inferred,
-         low"),
+         "WPT_FinePositioningSetupReq", also=f"AuthorizationSetupReq {STOP}", by=ONLY[WPT],
+         seen="inferred, low"),
     _row("authorization_setup.with_installation", "AuthorizationSetupRes", "CertificateInstallationService",
          lambda x: bool(x.response.certificate_installation_service), P.AUTHORIZATION_OFFERED,
          f"AuthorizationReq CertificateInstallationReq {STOP}", rules="1583 1970", seen="J W"),
@@ -260,8 +260,8 @@ _FRONT: tuple[Row, ...] = (
          f"AuthorizationReq {STOP}", also="CertificateInstallationReq", seen="J W"),
     _row("authorization.ongoing", "AuthorizationRes", "Ongoing", _evse_ongoing, P.AUTHORIZING,
          f"AuthorizationReq {STOP}", rules="1582", seen="J E W"),
-    _row("authorization.refused.with_installation", "AuthorizationRes", "Finished, WARNING,
-         installation offered",
+    _row("authorization.refused.with_installation", "AuthorizationRes",
+         "Finished, WARNING, installation offered",
          _refused_with_installation, P.REFUSED, f"AuthorizationReq CertificateInstallationReq {STOP}",
          rules="2230 2221", seen="J W"),
     _row("authorization.refused", "AuthorizationRes", "Finished, WARNING", _refused, P.REFUSED,
@@ -319,8 +319,7 @@ def _power(by: frozenset[Family], parameters: str, loop: str, suffix: str) -> tu
 
     def row(row_id: str, after: str, condition: str, when: Condition | None, to: Phase, following: str,
             seen: str, also: str = STOP, rules: str = "") -> Row:
-        return _row(f"{row_id}.{suffix}", after, condition, when, to, following, also=also, by=by,
-        rules=rules,
+        return _row(f"{row_id}.{suffix}", after, condition, when, to, following, also=also, by=by, rules=rules,
                     seen=seen if confirmed else "low")
 
     res, prepared = "PowerDeliveryRes", ", prepared" if dc else ""
@@ -328,8 +327,8 @@ def _power(by: frozenset[Family], parameters: str, loop: str, suffix: str) -> tu
     no_standby = _code(ResponseCode.WARNING_StandbyNotAllowed)
     standby = _progress(ChargeProgress.Standby)
     return (
-        row("power.ev_ongoing.running", res, "request said Ongoing, power is on", _both(_ev_ongoing,
-            _running),
+        row("power.ev_ongoing.running", res, "request said Ongoing, power is on",
+            _both(_ev_ongoing, _running),
             P.POWER_PENDING, "PowerDeliveryReq", "W"),
         row("power.ev_ongoing", res, f"request said Ongoing{prepared}", _both(_ev_ongoing, _prepared),
             P.POWER_PENDING, ready, "W"),
@@ -337,11 +336,11 @@ def _power(by: frozenset[Family], parameters: str, loop: str, suffix: str) -> tu
                _both(_ev_ongoing, _unprepared), P.POWER_PENDING, unready, "inferred")] if dc else []),
         row("power.standby_refused.running", res, "WARNING_StandbyNotAllowed, power is on",
             _both(no_standby, _running), P.LOOP, on, "inferred"),
-        row("power.standby_refused", res, f"WARNING_StandbyNotAllowed{prepared}", _both(no_standby,
-            _prepared),
+        row("power.standby_refused", res, f"WARNING_StandbyNotAllowed{prepared}",
+            _both(no_standby, _prepared),
             P.PRECHARGED if dc else P.SCHEDULED, ready, "E"),
         *([row("power.standby_refused.unprepared", res, "WARNING_StandbyNotAllowed, not yet prepared",
-        no_standby,
+               no_standby,
                P.SCHEDULED, f"{CABLE_CHECK} {unready}", "inferred")] if dc else []),
         row("power.standby", res, f"Standby, OK{prepared}", _both(standby, _prepared), P.STANDBY, on,
             "inferred",
@@ -372,8 +371,7 @@ _STOPPED: tuple[Row, ...] = (
 
 
 def _acdp(row_id: str, after: str, condition: str, when: Condition | None, to: Phase, following: str) -> Row:
-    return _row(f"acdp.{row_id}", after, condition, when, to, following, also=STOP, by=ONLY[ACDP], seen="C,
-    low")
+    return _row(f"acdp.{row_id}", after, condition, when, to, following, also=STOP, by=ONLY[ACDP], seen="C, low")
 
 
 def _wpt(row_id: str, after: str, condition: str, when: Condition | None, to: Phase, following: str) -> Row:
