@@ -2,7 +2,8 @@
 """Scapy layers: vendors' management messages (Qualcomm Atheros, Lumissil).
 
 Where ``scapy.contrib.homeplugav`` has the layout right its classes are used, bound below our header; where it
-has not (VS_SW_VER, VS_ATTENUATION_CHARACTERISTICS, VS_NW_INFO in version 1.1, VS_MODULE_OPERATION) or has nothing, ours.
+has not (VS_SW_VER, VS_ATTENUATION_CHARACTERISTICS, VS_NW_INFO in version 1.1, VS_MODULE_OPERATION) or has
+nothing, ours.
 """
 
 from __future__ import annotations
@@ -271,12 +272,14 @@ class NSCM_GET_VERSION_REQ(_Lms):
 
 @mme(0xAC6D, oui=LUMISSIL)
 class NSCM_GET_VERSION_CNF(_Lms):
+    """The widths of the four numbers are not checked on a modem."""
+
     fields_desc = [
         *_lms(),
         LEShortField("major", 0),
         LEShortField("minor", 0),
         LEShortField("patch", 0),
-        LEShortField("build", 0),
+        LEShortField("build_number", 0),
     ]
 
 

@@ -5,6 +5,7 @@ Field names are the same on both sides, so there is nothing to say per message b
 
 from __future__ import annotations
 
+import struct
 from dataclasses import fields
 from typing import Any
 
@@ -35,6 +36,7 @@ _LAYERS: dict[type[Any], type[Any]] = {
 }
 _MESSAGES = {layer: message for message, layer in _LAYERS.items()}
 _MACS = frozenset({"sound_target", "forwarding_sta", "pev_mac", "evse_mac", "source_address"})
+_ETHERTYPE = ETHERTYPE.to_bytes(2, "big")
 _GROUPS = frozenset({"attenuation"})
 
 #: message types that are the state machines' business
@@ -49,14 +51,22 @@ class MalformedMme(ValueError):
 
 def mmtype_of(frame: bytes) -> int | None:
     """The message type of a frame, without dissecting it; None if it is no management message."""
-    if len(frame) < 17 or frame[12:14] != b"\x88\xe1":
+    if len(frame) < 17 or frame[12:14] != _ETHERTYPE:
         return None
     return frame[15] | frame[16] << 8
 
 
 def packet(destination: Mac, source: Mac, body: Any, **header: Any) -> Any:
     """A whole frame as a scapy packet, around one message body."""
-    return Ether(dst=mac_text(destination), src=mac_text(source), type=ETHERTYPE) / HomePlug(**header) / body
+    return stack(HomePlug(**header), body, destination, source)
+
+
+def stack(header: Any, body: Any, destination: Mac, source: Mac) -> Any:
+    """The same with a header made elsewhere. Without ``/``, which copies both sides every time."""
+    frame = Ether(dst=mac_text(destination), src=mac_text(source), type=ETHERTYPE)
+    header.add_payload(body)
+    frame.add_payload(header)
+    return frame
 
 
 def build(destination: Mac, source: Mac, message: SlacMessage, mmv: int | None = None) -> bytes:
@@ -66,7 +76,10 @@ def build(destination: Mac, source: Mac, message: SlacMessage, mmv: int | None =
         values[name] = mac_text(values[name])
     if isinstance(message, m.AmpMapReq):
         values["num_carriers"] = len(message.carriers)
-    return bytes(packet(destination, source, _LAYERS[type(message)](**values), mmv=mmv))
+    header, body = HomePlug(mmv=mmv), _LAYERS[type(message)](**values)
+    header.add_payload(body)
+    header.explicit = body.explicit = True  # nothing volatile in it: scapy need not clone it first
+    return destination + source + _ETHERTYPE + bytes(header)
 
 
 def parse(frame: bytes) -> tuple[Mac, SlacMessage] | None:
@@ -77,13 +90,16 @@ def parse(frame: bytes) -> tuple[Mac, SlacMessage] | None:
     """
     if mmtype_of(frame) not in SLAC_MMTYPES:
         return None
-    dissected = Ether(frame)
-    name = MMTYPES[dissected[HomePlug].mmtype]
-    body = dissected[HomePlug].payload
+    name = MMTYPES[mmtype_of(frame) or 0]
+    try:
+        header = HomePlug(frame[14:])
+    except struct.error:
+        raise MalformedMme(f"{name}: no header in {len(frame)} bytes") from None
+    body = header.payload
     kind = _MESSAGES.get(type(body))
     if kind is None or isinstance(body, (NoPayload, Raw)):
         raise MalformedMme(f"{name}: no body in {len(frame)} bytes")
-    _check(name, dissected[HomePlug], body)
+    _check(name, header, body)
     values: dict[str, Any] = {}
     for f in fields(kind):
         value = body.getfieldval(f.name)
