@@ -364,11 +364,12 @@ def session_stop(ctx: Context, request: common.SessionStopReq, now: float) -> co
         raise Refusal(
             ResponseCode.FAILED_PauseNotAllowed, "pause", "no pause at this station now", "V2G20-1195"
         )
-    if wanted == common.ChargingSession.ServiceRenegotiation and not ctx.config.service_renegotiation:
+    renegotiate = wanted == common.ChargingSession.ServiceRenegotiation
+    if renegotiate and not (ctx.config.service_renegotiation and ctx.state.authorized):
         raise Refusal(
             ResponseCode.FAILED_NoServiceRenegotiationSupported,
             "service renegotiation",
-            "ServiceRenegotiationSupported was false",
+            "an authorized EV and ServiceRenegotiationSupported",
         )
     ctx.termination = (request.ev_termination_code, request.ev_termination_explanation)
     if any(ctx.termination):

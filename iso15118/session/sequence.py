@@ -91,6 +91,8 @@ class State:
     family: Family | None = None
     """Of the chosen protocol, then of the selected service."""
     installation_offered: bool = False
+    authorized: bool = False
+    """For the whole service session, pauses and renegotiations included [V2G20-1844]."""
     running: bool = False
     """Energy transfer has started and not been stopped."""
     prepared: bool = False
@@ -245,6 +247,11 @@ def _flags(state: State, request: Any, response: Any) -> State:
             for offer in request.app_protocol:
                 if offer.schema_id == response.schema_id:
                     return replace(state, family=FAMILY_OF_NAMESPACE.get(offer.protocol_namespace))
+        case "SessionSetupRes":
+            return replace(state, authorized=response.response_code == ResponseCode.OK_OldSessionJoined)
+        case "AuthorizationRes" if not state.authorized:
+            granted = response.response_code.is_ok and response.evse_processing == FINISHED
+            return replace(state, authorized=True) if granted else state
         case "AuthorizationSetupRes":
             return replace(state, installation_offered=response.certificate_installation_service)
         case "ServiceSelectionRes":

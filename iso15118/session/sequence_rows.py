@@ -184,6 +184,10 @@ def _unprepared(x: Exchange) -> bool:
     return not x.state.prepared
 
 
+def _standing_by(x: Exchange) -> bool:
+    return x.state.phase is Phase.STANDBY
+
+
 def _both(first: Condition, second: Condition) -> Condition:
     return lambda x: first(x) and second(x)
 
@@ -201,7 +205,8 @@ def _no_protocol(x: Exchange) -> bool:
 
 
 def _service_renegotiation(x: Exchange) -> bool:
-    return bool(x.request.charging_session == ChargingSession.ServiceRenegotiation)
+    """Only an authorized EV goes back to the services: the way must not lead around authorization."""
+    return x.state.authorized and bool(x.request.charging_session == ChargingSession.ServiceRenegotiation)
 
 
 # -- the table -----------------------------------------------------------------------------------------------
@@ -275,9 +280,9 @@ _FRONT: tuple[Row, ...] = (
     *(_row(f"services.selected.{family.value.lower()}", "ServiceSelectionRes", "OK", None, P.SERVICE_SELECTED,
            f"{PARAMETERS[family]} {STOP}", by=ONLY[family], seen="J E W V" if family in CONDUCTIVE else "low")
       for family in Family),
-    _row("stop.renegotiation", "SessionStopRes", "request said ServiceRenegotiation", _service_renegotiation,
+    _row("stop.renegotiation", "SessionStopRes", "request said ServiceRenegotiation, authorized", _service_renegotiation,
          P.SERVICE_RENEGOTIATION, "ServiceDiscoveryReq", also=STOP, rules="1477", seen="J W"),
-    _row("stop", "SessionStopRes", "request said Terminate or Pause", None, P.CLOSED, "", seen="J E W"),
+    _row("stop", "SessionStopRes", "otherwise", None, P.CLOSED, "", seen="J E W"),
 )
 
 _SCHEDULE: tuple[Row, ...] = (
@@ -319,8 +324,8 @@ def _power(by: frozenset[Family], parameters: str, loop: str, suffix: str) -> tu
 
     def row(row_id: str, after: str, condition: str, when: Condition | None, to: Phase, following: str,
             seen: str, also: str = STOP, rules: str = "") -> Row:
-        return _row(f"{row_id}.{suffix}", after, condition, when, to, following, also=also, by=by, rules=rules,
-                    seen=seen if confirmed else "low")
+        return _row(f"{row_id}.{suffix}", after, condition, when, to, following, also=also, by=by,
+                    rules=rules, seen=seen if confirmed else "low")
 
     res, prepared = "PowerDeliveryRes", ", prepared" if dc else ""
     on, ready, unready = f"{loop} PowerDeliveryReq", f"{START} {STOP_POWER} {HOLD}", f"{STOP_POWER} {HOLD}"
@@ -342,9 +347,10 @@ def _power(by: frozenset[Family], parameters: str, loop: str, suffix: str) -> tu
         *([row("power.standby_refused.unprepared", res, "WARNING_StandbyNotAllowed, not yet prepared",
                no_standby,
                P.SCHEDULED, f"{CABLE_CHECK} {unready}", "inferred")] if dc else []),
-        row("power.standby", res, f"Standby, OK{prepared}", _both(standby, _prepared), P.STANDBY, on,
-            "inferred",
-            rules="2113 1391 1393"),
+        row("power.standby.running", res, "Standby, OK, power is on", _both(standby, _running), P.STANDBY, on,
+            "inferred", rules="2113 1391 1393"),
+        row("power.standby", res, f"Standby, OK{prepared}", _both(standby, _prepared), P.STANDBY,
+            f"{ready} {loop}", "inferred", rules="2113 1391 1393"),
         *([row("power.standby.unprepared", res, "Standby, OK, not yet prepared", standby, P.STANDBY,
                f"{CABLE_CHECK} {unready}", "inferred", rules="2122")] if dc else []),
         row("power.renegotiation_refused", res, "WARNING_ScheduleRenegotiationFailed",
@@ -354,8 +360,10 @@ def _power(by: frozenset[Family], parameters: str, loop: str, suffix: str) -> tu
             also=f"{parameters} {STOP}"),
         row("power.start", res, "Start, Finished, OK", _progress(ChargeProgress.Start), P.STARTED,
             on if dc else f"{loop} {STOP_POWER}", "J E W V", also=STOP if dc else f"{STOP} PowerDeliveryReq"),
-        row("loop.standby", loop.replace("Req", "Res"), "in standby", lambda x: x.state.phase is P.STANDBY,
-            P.STANDBY, on, "inferred"),
+        row("loop.standby.running", loop.replace("Req", "Res"), "in standby, power is on",
+            _both(_standing_by, _running), P.STANDBY, on, "inferred"),
+        row("loop.standby", loop.replace("Req", "Res"), "in standby", _standing_by, P.STANDBY,
+            f"{ready} {loop}", "inferred"),
         row("loop", loop.replace("Req", "Res"), "OK", None, P.LOOP, on, "J E W V", rules="1623"),
     )
 
@@ -371,7 +379,8 @@ _STOPPED: tuple[Row, ...] = (
 
 
 def _acdp(row_id: str, after: str, condition: str, when: Condition | None, to: Phase, following: str) -> Row:
-    return _row(f"acdp.{row_id}", after, condition, when, to, following, also=STOP, by=ONLY[ACDP], seen="C, low")
+    return _row(f"acdp.{row_id}", after, condition, when, to, following, also=STOP, by=ONLY[ACDP],
+                seen="C, low")
 
 
 def _wpt(row_id: str, after: str, condition: str, when: Condition | None, to: Phase, following: str) -> Row:
