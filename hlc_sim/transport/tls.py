@@ -6,7 +6,7 @@
 
 The verdict on the peer's certificates is that of `iso15118.security.chain`, and so is the alert that refuses
 them. Not possible with this library: sending certificate_authorities as EVCC, stapling below the leaf as
-SECC.
+SECC, and keeping quiet about session tickets: they are sent, but none is ever accepted.
 """
 
 from __future__ import annotations
@@ -106,8 +106,7 @@ class TLSConfig:
     `profile` is what it offers; an SECC with a `fallback` serves clients that do not offer TLS 1.3 with that
     one. Of several `credentials` the SECC takes the one whose root and key the ClientHello asks for. `roots`
     are trusted for the peer and, by an SECC, named in its CertificateRequest. `check_peer` False accepts any
-    chain and only reports the verdict. `keylog` gets the secrets in NSS format. `tickets` sends
-    session tickets, to see what a peer does with them; using one ends in a full handshake here.
+    chain and only reports the verdict. `keylog` gets the secrets in NSS format.
     """
 
     credentials: tuple[TLSCredential, ...] = ()
@@ -121,7 +120,6 @@ class TLSConfig:
     crls: tuple[x509.CertificateRevocationList, ...] = ()
     check_peer: bool = True
     keylog: Path | Callable[[str], None] | None = None
-    tickets: bool = False
     now: Callable[[], float] = time.time
 
     @classmethod
@@ -399,7 +397,6 @@ def _plan(config: TLSConfig, facts: TLSFacts, server_side: bool) -> Plan:
         credential.staple if credential else None,
         judge,
         _keylog(config.keylog),
-        config.tickets,
         ceiling=max(versions),
     )
 

@@ -72,6 +72,7 @@ _VERIFY_ERROR = {
     Alert.DECRYPT_ERROR: 7,
 }
 _OTHER_VERIFY_ERROR = 1  # internal_error
+_NO_AUTO_CHAIN = 0x8  # SSL_MODE_NO_AUTO_CHAIN: what is sent is the chain given, nothing from the trust store
 _RECORD_ALERT, _RECORD_HANDSHAKE = 21, 22
 _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 11, 13, 22
 
@@ -107,19 +108,19 @@ class Plan:
     """How one connection is to be made.
 
     `judge` gets the peer's chain (DER, wire order) with the OCSP response of each certificate and returns the
-    alert that refuses it, or None; without a judge every peer is accepted. `ceiling` is the highest version
-    this side serves at all: a server that does 1.3 elsewhere must mark a 1.2 handshake with the downgrade
+    alert that refuses it, or None; without a judge every peer is accepted. `roots` are named in a server's
+    CertificateRequest; OpenSSL's own path check uses them too. `ceiling` is the highest version this side
+    serves at all: a server that does 1.3 elsewhere must mark a 1.2 handshake with the downgrade
     sentinel of RFC 8446, and OpenSSL does so only if 1.3 is enabled in the context.
     """
 
     profile: TLSProfile
     chain: Sequence[bytes] = ()
     key: PrivateKey | None = None
-    authorities: Sequence[x509.Certificate] = ()
+    roots: Sequence[x509.Certificate] = ()
     staple: bytes | None = None
     judge: Callable[[list[bytes], list[bytes | None]], Alert | None] | None = None
     keylog: Callable[[str], None] | None = None
-    tickets: bool = False
     ceiling: TLSVersion | None = None
 
 
@@ -165,21 +166,24 @@ class OpenSSLEngine:
         context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE | SSL.OP_NO_RENEGOTIATION)
         self._set_suites(context)
         _set_lists(context, plan.profile.groups, plan.profile.schemes)
-        if not plan.tickets:
-            # Either switch alone still lets OpenSSL resume, and a resumed session shows no certificate.
-            context.set_options(SSL.OP_NO_TICKET)
-            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_mode(_NO_AUTO_CHAIN)
+        # A resumed session shows no certificate. Either switch alone still lets OpenSSL resume; with both it
+        # goes on sending tickets (the function that stops it is not exported) and accepts none.
+        context.set_options(SSL.OP_NO_TICKET)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         if plan.chain and plan.key is not None:
-            leaf, *others = (crypto.load_certificate(crypto.FILETYPE_ASN1, der) for der in plan.chain)
-            context.use_certificate(leaf)
-            for certificate in others:
-                context.add_extra_chain_cert(certificate)
-            context.use_privatekey(crypto.PKey.from_cryptography_key(plan.key))
+            _load_credential(context, plan.chain, plan.key)
+        store = context.get_cert_store()
+        if store is not None:
+            for root in plan.roots:
+                store.add_cert(crypto.X509.from_cryptography(root))
         if self.server_side:
-            for authority in plan.authorities:
-                context.add_client_ca(authority)
+            for root in plan.roots:
+                context.add_client_ca(root)
             if plan.staple is not None:
                 context.set_ocsp_server_callback(lambda connection, data: plan.staple or b"")
+        else:
+            context.set_ocsp_client_callback(self._on_status)
         if (keylog := plan.keylog) is not None:
             context.set_keylog_callback(lambda connection, line: keylog(line.decode("ascii")))
         self._set_callbacks(context)
@@ -244,7 +248,8 @@ class OpenSSLEngine:
             self.seen.openssl_error = _lib.X509_STORE_CTX_get_error(store)
         if not self._judged:
             self._judge()
-        if self._verdict is None:
+        # No verify error leads to alert 113; the status callback refuses a little later in the same flight.
+        if self._verdict in (None, Alert.BAD_CERTIFICATE_STATUS_RESPONSE):
             _lib.X509_STORE_CTX_set_error(store, 0)
             return 1
         error = _VERIFY_ERROR.get(self._verdict, _OTHER_VERIFY_ERROR)
@@ -255,6 +260,16 @@ class OpenSSLEngine:
         judge = self.plan.judge
         self._verdict = judge(self.seen.chain, self.seen.staples) if judge is not None else None
         self._judged = True
+
+    def _on_status(self, connection: SSL.Connection, response: bytes, data: None) -> bool:
+        """The last word on the server's certificates: in TLS 1.2 the staple comes after the first verdict."""
+        try:
+            if response and connection.get_protocol_version() < TLSVersion.TLS_1_3:
+                self._judge()
+            return self._verdict is None
+        except BaseException as error:
+            self._callback_error = error
+            return False
 
     # The engine protocol.
 
@@ -271,10 +286,8 @@ class OpenSSLEngine:
         peer_must_show = not self.server_side or self.plan.profile.request_client_certificate
         if peer_must_show and not self._judged:
             raise EngineError("the handshake ended without a verdict on the peer's certificates")
-        if any(self.seen.staples) and self._connection.get_protocol_version() < TLSVersion.TLS_1_3:
-            self._judge()  # in TLS 1.2 the staple follows the certificate, after the first verdict
-            if self._verdict is not None:
-                raise EngineError("the stapled certificate status was refused")
+        if self._verdict is not None:
+            raise EngineError("the peer's certificates are refused, but the handshake went on")
         return True
 
     def _raise_callback_error(self) -> None:
@@ -329,6 +342,29 @@ class OpenSSLEngine:
     @property
     def group(self) -> str:
         return self._connection.get_group_name() or ""
+
+
+def _load_credential(context: SSL.Context, chain: Sequence[bytes], key: PrivateKey) -> None:
+    """ValueError if OpenSSL cannot parse a certificate, would send other octets, or the key does not fit."""
+    try:
+        leaf, *others = (_load_certificate(der) for der in chain)
+        context.use_certificate(leaf)
+        for certificate in others:
+            context.add_extra_chain_cert(certificate)
+        context.use_privatekey(key)
+    except (crypto.Error, SSL.Error) as error:
+        raise ValueError(f"OpenSSL refuses the certificate chain or its key: {error}") from None
+
+
+def _load_certificate(der: bytes) -> x509.Certificate | crypto.X509:
+    """A certificate broken on purpose may be one that only OpenSSL's laxer parser takes."""
+    try:
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion):
+        loaded = crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+        if crypto.dump_certificate(crypto.FILETYPE_ASN1, loaded) != der:
+            raise ValueError("OpenSSL would not send this certificate as it is") from None
+        return loaded
 
 
 def _reason(error: SSL.Error) -> str:
