@@ -59,6 +59,8 @@ def fragment_from_xml(
         root = etree.fromstring(text.encode() if isinstance(text, str) else text, parser)
     except etree.XMLSyntaxError as error:
         raise FormError("XML", str(error)) from None
+    if root.getroottree().docinfo.doctype:
+        raise FormError("XML", "has a document type declaration")
     schema_set = SchemaSet(schema_set)
     if validate and (errors := _validation_errors(root, schema_set)):
         raise FormError(_qname(root.tag).local, "; ".join(errors))
