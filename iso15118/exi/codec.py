@@ -94,6 +94,15 @@ class Fragment(NamedTuple):
     value: Any
 
 
+class EventCodes(NamedTuple):
+    """The event codes of a schema set's documents and fragments, by qualified name, and their width in bits."""
+
+    documents: dict[str, int]
+    document_width: int
+    fragments: dict[str, int]
+    fragment_width: int
+
+
 _Read = Callable[["Codec", kernel.Decoder], Any]
 
 
@@ -190,6 +199,11 @@ class Codec:
 
     def _document(self, decoder: kernel.Decoder) -> Any:
         return decoder.document(self._roots, self._root_width)
+
+    def event_codes(self) -> EventCodes:
+        fragments = {str(p.qname): p.code for p in self._fragments()}
+        documents = {str(p.qname): p.code for p in self._roots}
+        return EventCodes(documents, self._root_width, fragments, self._fragment_width)
 
     # Fragments
 
