@@ -57,8 +57,7 @@ class Lab:
     def link(self, name: str, ethertype: int | None = 0x88E1) -> RawLink:
         """A raw socket on a host's interface, to be used from this process."""
         host = self.hosts[name]
-        with netns.inside(host.namespace):
-            return RawLink(host.interface, ethertype)
+        return RawLink(host.interface, ethertype, namespace=host.namespace)
 
     def command(self, name: str) -> list[str]:
         """What to put before a command line to run it on that host."""

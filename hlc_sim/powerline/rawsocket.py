@@ -6,11 +6,13 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from contextlib import nullcontext
 
 import trio
 
 from iso15118.slac.messages import Mac
 
+from . import netns
 from .link import LinkDown
 
 ETHERTYPE = 0x88E1
@@ -33,11 +35,13 @@ class RawLink:
         interface: str,
         ethertype: int | None = ETHERTYPE,
         *,
+        namespace: str | None = None,
         burst: int = 64,
         receive_buffer: int = 1 << 20,
     ) -> None:
         self.interface = interface
         self.ethertype = ethertype
+        self.namespace = namespace
         self.dropped = 0
         self.unsent = 0
         self._burst = burst
@@ -49,7 +53,8 @@ class RawLink:
     def _open(self) -> socket.socket:
         # Protocol 0 first: with a protocol given here it would hear all interfaces until it is bound.
         try:
-            raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            with netns.inside(self.namespace) if self.namespace else nullcontext():
+                raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         except PermissionError as error:
             raise PermissionError(
                 f"{self.interface}: raw sockets need root, or CAP_NET_RAW (setcap cap_net_raw+ep on python)"

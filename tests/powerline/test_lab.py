@@ -107,14 +107,16 @@ async def test_slac_answers_within_5_ms():
         elif mmtype in (0x6065, 0x607D):
             latencies.append(trio.current_time() - arrived[mmtype - 1])
 
-    async with powerline_lab(two(), prefix=PREFIX) as lab:
-        async with evse_slac(lab.link("evse"), control_pilot=pilot.evse, taps=[tap]) as station:
-            for _ in range(3):
-                while station.machine.state.name != "IDLE":
-                    await trio.sleep(0.05)
-                pilot.plug()
-                await match_ev(lab.link("ev"))
-                pilot.unplug()
+    async with (
+        powerline_lab(two(), prefix=PREFIX) as lab,
+        evse_slac(lab.link("evse"), control_pilot=pilot.evse, taps=[tap]) as station,
+    ):
+        for _ in range(3):
+            while station.machine.state.name != "IDLE":
+                await trio.sleep(0.05)
+            pilot.plug()
+            await match_ev(lab.link("ev"))
+            pilot.unplug()
     assert len(latencies) >= 3 * 4  # three CM_SLAC_PARM.CNF and a CM_SLAC_MATCH.CNF each
     assert sorted(latencies)[len(latencies) // 2] < 0.005
 
@@ -133,8 +135,7 @@ async def test_an_interface_that_goes_down_and_comes_back():
                         frame = await link.receive()
                         seen.append(frame[14:18].hex())
                     except LinkDown as error:
-                        assert "plc0: Network is down" in str(error)
-                        seen.append("down")
+                        seen.append(str(error))
 
             nursery.start_soon(read)
             await trio.sleep(0.05)
@@ -142,12 +143,12 @@ async def test_an_interface_that_goes_down_and_comes_back():
             with trio.fail_after(2):
                 while not seen:
                     await trio.sleep(0.01)
-            assert seen[0] == "down"
+            assert seen[0] == "[Errno 100] plc0: Network is down"
             with pytest.raises(LinkDown):
                 link.send(bytes(60))
             subprocess.run([*down, "up"], check=True)
             with trio.fail_after(5):
-                while seen[-1] == "down":
+                while "down" in seen[-1]:
                     lab.powerline.advance(trio.current_time())
                     port.deliver(link.mac + bytes(6) + b"\x88\xe1" + b"back" + bytes(42))
                     await trio.sleep(0.05)

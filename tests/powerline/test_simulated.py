@@ -433,7 +433,7 @@ async def test_a_twisted_key_is_a_new_matching(autojump_clock):
 
     async with both(line=powerline, ev=EvSlacConfig(EV, attempts=30, timing=Timing(TT_match_join=5))) as (
         car,
-        station,
+        _station,
         _,
         _line,
     ):
