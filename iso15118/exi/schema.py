@@ -7,9 +7,10 @@ XML Schema.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 UNBOUNDED: Literal[-1] = -1
 """`max_occurs` of a particle without an upper limit."""
@@ -39,8 +40,7 @@ class Kind(Enum):
     BINARY = "binary"
 
 
-@dataclass(frozen=True, slots=True)
-class SimpleType:
+class SimpleType(Struct, frozen=True):
     """A simple type: its XSD built-in `base`, its own name if it has one, and its facets.
 
     `minimum`/`maximum` are inclusive and already include the bounds of the built-in type; None means
@@ -58,8 +58,7 @@ class SimpleType:
     enumeration: type[Enum] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeUse:
+class AttributeUse(Struct, frozen=True):
     """An attribute of a complex type; `field` is the Python attribute that holds it."""
 
     qname: QName
@@ -68,8 +67,7 @@ class AttributeUse:
     field: str
 
 
-@dataclass(slots=True, eq=False)
-class Element:
+class Element(Struct, eq=False):
     """An element declaration, global or local.
 
     `wrapper` is set for an element of simple type whose value is held in a one-field class (field `value`):
@@ -83,8 +81,7 @@ class Element:
     abstract: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ElementParticle:
+class ElementParticle(Struct, frozen=True):
     """`element` between `min_occurs` and `max_occurs` times, held in the Python attribute `field` (a list if
     `is_list`).
 
@@ -100,8 +97,7 @@ class ElementParticle:
     substitutable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Wildcard:
+class Wildcard(Struct, frozen=True):
     """Any element. `namespace` is "##any" or "##other" (not that of the type, nor none); `strict`: one that
     the schema set declares.
     """
@@ -114,15 +110,13 @@ class Wildcard:
     strict: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Struct, frozen=True):
     particles: tuple[Particle, ...]
     min_occurs: int = 1
     max_occurs: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     particles: tuple[Particle, ...]
     min_occurs: int = 1
     max_occurs: int = 1
@@ -131,8 +125,7 @@ class Choice:
 Particle = ElementParticle | Wildcard | Sequence | Choice
 
 
-@dataclass(slots=True, eq=False)
-class ComplexType:
+class ComplexType(Struct, eq=False):
     """A complex type and the Python class that holds it.
 
     `content` is the whole content model, that of the base type included; `text` is the simple type of the
@@ -155,11 +148,9 @@ class ComplexType:
     abstract: bool = False
     base: ComplexType | None = None
     doc: str = ""
-    field_docs: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True, eq=False)
-class Schema:
+class Schema(Struct, eq=False):
     """A schema set: every global element and every complex type of one XSD and of all that it imports.
 
     A type that no element has still counts: the elements inside it are elements of the fragment grammar, and
@@ -173,8 +164,7 @@ class Schema:
     simple_types: tuple[SimpleType, ...] = ()
 
 
-@dataclass(slots=True)
-class AnyElement:
+class AnyElement(Struct):
     """An element that a wildcard let in and that no declaration of the schema set describes.
 
     `content` holds text (str) and child elements in document order; an element the schema set declares is
@@ -182,5 +172,5 @@ class AnyElement:
     """
 
     qname: QName
-    attributes: dict[QName, str] = field(default_factory=dict)
-    content: list[object] = field(default_factory=list)
+    attributes: dict[QName, str] = {}
+    content: list[object] = []

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
@@ -57,8 +56,7 @@ def choice(*names: str, default: Any = _MISSING, default_factory: Any = _MISSING
     return _field(name="|".join(names), default=default, default_factory=default_factory)
 
 
-@dataclass(frozen=True, slots=True)
-class Xsd:
+class Xsd(msgspec.Struct, frozen=True):
     """The XSD built-in type `base` of a simple value, and the schema's own name for the restricted type.
 
     A named type belongs to the namespace of the module that creates this object, wherever it is used.
@@ -66,26 +64,23 @@ class Xsd:
 
     base: str
     name: str | None = None
-    module: str = field(default_factory=lambda: str(sys._getframe(2).f_globals["__name__"]), repr=False)
+    module: str = msgspec.field(default_factory=lambda: str(sys._getframe(1).f_globals["__name__"]))
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(msgspec.Struct, frozen=True):
     """Physical unit of a value, for documentation and display."""
 
     symbol: str
 
 
-@dataclass(frozen=True, slots=True)
-class Occurs:
+class Occurs(msgspec.Struct, frozen=True):
     """Least and greatest number of entries of a list; `maximum=None` is unbounded."""
 
     minimum: int
     maximum: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(msgspec.Struct, frozen=True):
     """The field is one alternative of the choice called `group`, told by its name; `optional` if none is
     allowed.
 
@@ -126,8 +121,7 @@ class Node(msgspec.Struct, metaclass=_NodeMeta):
     content_model: ClassVar[Group | None] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """A nested sequence or choice of fields and further groups; `maximum=None` is unbounded."""
 
     kind: type[Sequence] | type[Choice]
@@ -136,8 +130,7 @@ class Group:
     maximum: int | None = 1
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalElement:
+class GlobalElement(msgspec.Struct, frozen=True):
     """A global element declaration: its wire name, its class, and the class of the head whose place it may
     take.
     """

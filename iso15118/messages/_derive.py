@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence as Row
-from dataclasses import replace
 from enum import Enum
 from functools import cache
 from itertools import groupby
@@ -16,7 +15,7 @@ from types import ModuleType, NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from msgspec import Meta
-from msgspec.structs import FieldInfo, fields
+from msgspec.structs import FieldInfo, fields, replace
 
 from ..exi.schema import (
     UNBOUNDED,
