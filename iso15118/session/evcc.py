@@ -101,6 +101,7 @@ class EVCC(Transfer):
         """From parameter discovery to power off; how the session goes on."""
         direct_current = self.mode.family is not Family.AC
         self.prepared = not direct_current
+        self.notice = None
         yield from self.charge_parameters()
         go_to_pause = yield from self.exchange_schedule()
         wish = Wish.PAUSE if go_to_pause else self.vehicle.wish(self.now)
@@ -145,8 +146,7 @@ class EVCC(Transfer):
         if self.parking(CHECK_IN) and not self.checked_in:
             self.checked_in = self.start_side(PayloadType.PARKING_STATUS, self.check_in())
 
-    # -- how it ends
-    # ------------------------------------------------------------------------------------------------
+    # -- how it ends -------------------------------------------------------------------------------------
 
     def _to_the_end(self) -> Exchange[SessionResult]:
         """The session, and what turns each way out of it into a result."""

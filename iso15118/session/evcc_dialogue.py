@@ -124,8 +124,7 @@ class Dialogue:
             raise Abort("NoService", "no energy service is selected")
         return self.result.mode
 
-    # -- off the path: hooks for scripted sessions
-    # ------------------------------------------------------------------
+    # -- off the path: hooks for scripted sessions -------------------------------------------------------
 
     def outgoing(self, request: Node) -> Node:
         """Last look at a request before it is sent; override to change or replace it."""
@@ -135,8 +134,7 @@ class Dialogue:
         """First look at a response, before it is checked."""
         return response
 
-    # -- time
-    # -------------------------------------------------------------------------------------------------------
+    # -- time --------------------------------------------------------------------------------------------
 
     def unix_time(self) -> float:
         """Of our clock."""
@@ -156,8 +154,7 @@ class Dialogue:
     def header(self) -> MessageHeader:
         return MessageHeader(session_id=self.session_id, timestamp=max(0, int(self.unix_time())))
 
-    # -- deviations
-    # -------------------------------------------------------------------------------------------------
+    # -- deviations --------------------------------------------------------------------------------------
 
     def deviation(
         self,
@@ -184,8 +181,7 @@ class Dialogue:
         if self.config.strict and severity is Severity.ERROR and offender is Role.SECC:
             raise Abort("Deviation", f"{text}; expected {expected}"[:160])
 
-    # -- one request
-    # ------------------------------------------------------------------------------------------------
+    # -- one request -------------------------------------------------------------------------------------
 
     def ask(
         self,
@@ -263,8 +259,7 @@ class Dialogue:
         self.deviations.add(found)
         raise SessionEnded(outcome, f"{message.__name__}: {text}; expected {expected}")
 
-    # -- a request repeated while the SECC is busy
-    # ------------------------------------------------------------------
+    # -- a request repeated while the SECC is busy -------------------------------------------------------
 
     def until_finished(
         self,
@@ -298,8 +293,7 @@ class Dialogue:
         if not self.delivering and self.vehicle.wish(self.now) is Wish.STOP:
             raise Leave(common.ChargingSession.Terminate)
 
-    # -- several streams over one connection
-    # ------------------------------------------------------------------------
+    # -- several streams over one connection -------------------------------------------------------------
 
     def start_side(self, stream: PayloadType, exchange: Exchange[None]) -> bool:
         """Begin a conversation on a side stream, beside the main one. False if one is running there."""

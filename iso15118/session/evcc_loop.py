@@ -56,7 +56,9 @@ class Transfer(SideStreams):
     standby_denied = False
     """The vehicle's wish for standby was refused or ended; it counts again once it has changed."""
     _loop_ended: float | None = None
-    """When the last charge-loop response came."""
+    """When the last charge-loop response came, and power flowed since."""
+    _in_a_row = False
+    """That response was the last message of the main stream."""
     _replanned: object = None
     """The plan whose end was already answered with a renegotiation."""
     _unasked_meter: bool | None = None
@@ -64,7 +66,7 @@ class Transfer(SideStreams):
 
     def transfer(self) -> Exchange[common.ChargingSession]:
         """Loop until something ends it; how the session goes on."""
-        self._loop_ended = None
+        self._loop_ended, self._in_a_row = None, False
         while True:
             yield from self.charge_loop()
             wish = self.next_wish()
@@ -73,16 +75,17 @@ class Transfer(SideStreams):
             leave = None
             if wish is Wish.STANDBY:
                 leave = yield from self.stand_by()
+                self._loop_ended = None  # no power flowed since
             elif wish is Wish.RENEGOTIATE_SCHEDULE:
                 leave = yield from self.renegotiate_schedule()
             elif self.wanted_channel() is not self.channel:
+                self._in_a_row = False
                 yield from self.start()
             if leave is not None:
                 return leave
             yield from self.pause(self.config.loop_interval)
 
-    # -- what is wanted
-    # ---------------------------------------------------------------------------------------------
+    # -- what is wanted ----------------------------------------------------------------------------------
 
     def next_wish(self) -> Wish:
         """What to do next: a notification of the SECC that is due, else what the vehicle wants."""
@@ -116,14 +119,17 @@ class Transfer(SideStreams):
             if not self.side_running(PayloadType.SCHEDULE_RENEGOTIATION):
                 self.start_side(PayloadType.SCHEDULE_RENEGOTIATION, self.renegotiate_beside())
             return None
+        self._in_a_row = False
         code = yield from self.power_delivery(Progress.ScheduleRenegotiation)
         if code is ResponseCode.WARNING_ScheduleRenegotiationFailed:
+            self.acted_on(EVSENotification.ScheduleRenegotiation)
             return None
         if self.config.renegotiate_limits:
             yield from self.charge_parameters()
         if (yield from self.exchange_schedule()):
             return common.ChargingSession.Pause
         yield from self.start()
+        self.acted_on(EVSENotification.ScheduleRenegotiation)
         return None
 
     def stand_by(self) -> Exchange[common.ChargingSession | None]:
@@ -137,12 +143,14 @@ class Transfer(SideStreams):
             return (yield from self.renegotiate_schedule())
         if wish is not None:
             yield from self.start()
+            self.acted_on(EVSENotification.ExitStandby)
         return None
 
     def hold_standby(self) -> Exchange[Wish | None]:
         """PowerDelivery(Standby), repeated in time [V2G20-2113]; the wish that ended it, None if it was
         refused.
         """
+        self._in_a_row = False
         code = yield from self.power_delivery(Progress.Standby)
         if code is ResponseCode.WARNING_StandbyNotAllowed:
             self.standby_denied = True
@@ -174,8 +182,7 @@ class Transfer(SideStreams):
         finally:
             self.ramping_down = False
 
-    # -- one loop
-    # ---------------------------------------------------------------------------------------------------
+    # -- one loop ----------------------------------------------------------------------------------------
 
     def charge_loop(self) -> Exchange[float]:
         """One charge loop. The present current in A (DC), or 0 once an AC vehicle draws next to nothing."""
@@ -188,12 +195,12 @@ class Transfer(SideStreams):
         else:
             current = yield from self._dc_loop(ask_meter)
         result.charge_loops += 1
-        self._loop_ended = self.now
+        self._loop_ended, self._in_a_row = self.now, True
         return current
 
     def _check_pace(self) -> None:
         """Our own duty: the next request within 0.25 s of the last response."""
-        if self._loop_ended is None:
+        if self._loop_ended is None or not self._in_a_row:
             return
         name = "AC_ChargeLoop" if self.mode.family is Family.AC else "DC_ChargeLoop"
         limit = self.config.timers.limit("V2G_EVCC_Sequence_Performance_Time", name)
@@ -251,8 +258,7 @@ class Transfer(SideStreams):
         power = abs(total(vehicle.measure(self.now).active_power))
         return 0.0 if power <= _RAMPED_DOWN else math.inf
 
-    # -- set-points
-    # -------------------------------------------------------------------------------------------------
+    # -- set-points --------------------------------------------------------------------------------------
 
     def planned(self) -> tuple[float, float]:
         """Ceilings of the power profile at present, W: charge, discharge (a magnitude)."""
@@ -310,8 +316,7 @@ class Transfer(SideStreams):
             frequency=None if frequency is None else float(frequency),
         )
 
-    # -- the answer
-    # -------------------------------------------------------------------------------------------------
+    # -- the answer --------------------------------------------------------------------------------------
 
     def _after_loop(
         self,

@@ -37,8 +37,7 @@ class Power(Preparation):
     started = False
     """PowerDeliveryReq(Start) was sent before in this session: later ones do not change the control pilot."""
 
-    # -- PowerDelivery
-    # ----------------------------------------------------------------------------------------------
+    # -- PowerDelivery -----------------------------------------------------------------------------------
 
     def power_delivery(
         self,
@@ -131,8 +130,7 @@ class Power(Preparation):
         self.vehicle.contactors(self.now, False)
         self.vehicle.control_pilot(self.now, ControlPilot.B)
 
-    # -- notifications
-    # ----------------------------------------------------------------------------------------------
+    # -- notifications -----------------------------------------------------------------------------------
 
     def take_status(self, status: EVSEStatus | None, message: type[V2GResponse]) -> None:
         """Note what the SECC wants, and when to act on it."""
@@ -152,8 +150,12 @@ class Power(Preparation):
         if self.notice is None or self.notice.notification is not wanted or act_at < self.notice.act_at:
             self.notice = Notice(wanted, act_at)
 
-    # -- the end
-    # ----------------------------------------------------------------------------------------------------
+    def acted_on(self, notification: EVSENotification) -> None:
+        """The SECC may have repeated a notification while the EV was acting on it: that is done now."""
+        if self.notice is not None and self.notice.notification is notification:
+            self.notice = None
+
+    # -- the end -----------------------------------------------------------------------------------------
 
     def welding_detection(self) -> Exchange[None]:
         """DC: watch the voltage fall until the charger's contactors are seen open."""

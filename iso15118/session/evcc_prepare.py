@@ -45,8 +45,7 @@ class Preparation(Setup):
     prepared = False
     """The way for power is ready: in DC after pre-charge."""
 
-    # -- ChargeParameterDiscovery
-    # -----------------------------------------------------------------------------------
+    # -- ChargeParameterDiscovery ------------------------------------------------------------------------
 
     def charge_parameters(self, stream: PayloadType | None = None) -> Exchange[None]:
         """State our limits and take the SECC's."""
@@ -104,8 +103,7 @@ class Preparation(Setup):
                 "discharge limits are negative", "magnitudes", severity=Severity.NOTE, message=message
             )
 
-    # -- ScheduleExchange
-    # -------------------------------------------------------------------------------------------
+    # -- ScheduleExchange --------------------------------------------------------------------------------
 
     def exchange_schedule(self, stream: PayloadType | None = None) -> Exchange[bool]:
         """Ask for schedules (or, in dynamic mode, state the needs) until they are there; True if the SECC
@@ -266,7 +264,7 @@ class Preparation(Setup):
         needs = MobilityNeeds(departure=departure, min_soc=minimum, target_soc=target)
         self.vehicle.adopt_needs(self.now, needs, ack_max_delay)
 
-    # -- DC ------------------------------------------------------------------------------------------------
+    # -- DC ----------------------------------------------------------------------------------------------
 
     def cable_check(self) -> Exchange[None]:
         """Have the isolation tested, with the control pilot in state C."""

@@ -66,8 +66,7 @@ def _sign(dialect: Dialect) -> float:
     return -1.0 if dialect.negative_discharge_limits else 1.0
 
 
-# -- ChargeParameterDiscovery
-# -------------------------------------------------------------------------------------------
+# -- ChargeParameterDiscovery ----------------------------------------------------------------------------
 
 
 def dc_parameters(
@@ -118,8 +117,7 @@ def _ac_discharge(limits: ACLimits, dialect: Dialect) -> dict[str, Any]:
     }
 
 
-# -- ScheduleExchange
-# ---------------------------------------------------------------------------------------------------
+# -- ScheduleExchange ------------------------------------------------------------------------------------
 
 
 def schedule_request(
@@ -142,8 +140,7 @@ def schedule_request(
     )
 
 
-# -- charge loop
-# --------------------------------------------------------------------------------------------------------
+# -- charge loop -----------------------------------------------------------------------------------------
 
 
 def dc_loop(
@@ -208,8 +205,7 @@ def ac_loop(
     return ac.Dynamic_AC_CLReqControlMode(**values)
 
 
-# -- what the SECC says
-# -------------------------------------------------------------------------------------------------
+# -- what the SECC says ----------------------------------------------------------------------------------
 
 
 def magnitude(value: RationalNumber | None) -> float | None:

@@ -32,8 +32,7 @@ class Setup(Dialogue):
     vas: tuple[tuple[int, int], ...] = ()
     """Selected value added services: service and parameter set ids."""
 
-    # -- supportedAppProtocol
-    # ---------------------------------------------------------------------------------------
+    # -- supportedAppProtocol ----------------------------------------------------------------------------
 
     def negotiate(self) -> Exchange[AppProtocol]:
         """Agree on a protocol."""
@@ -74,8 +73,7 @@ class Setup(Dialogue):
         self.protocol = chosen
         return chosen
 
-    # -- SessionSetup
-    # -----------------------------------------------------------------------------------------------
+    # -- SessionSetup ------------------------------------------------------------------------------------
 
     def set_up_session(self) -> Exchange[bool]:
         """Open a session or join the paused one; True if joined, which leads straight to
@@ -144,8 +142,7 @@ class Setup(Dialogue):
                 message=common.SessionSetupRes,
             )
 
-    # -- authorization
-    # ----------------------------------------------------------------------------------------------
+    # -- authorization -----------------------------------------------------------------------------------
 
     def authorize(self) -> Exchange[None]:
         """Present credentials until one is accepted: contracts first, then external identification."""
@@ -244,8 +241,7 @@ class Setup(Dialogue):
             if response.remaining_contract_certificate_chains == 0:
                 return found
 
-    # -- services
-    # ---------------------------------------------------------------------------------------------------
+    # -- services ----------------------------------------------------------------------------------------
 
     def choose_services(self) -> Exchange[EnergyMode]:
         """Discover, look into and select services: the best energy service, then the value added ones."""

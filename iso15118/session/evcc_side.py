@@ -30,8 +30,7 @@ class SideStreams(Power):
 
     checked_in = False
 
-    # -- metering confirmation, 0x8102
-    # ------------------------------------------------------------------------------
+    # -- metering confirmation, 0x8102 -------------------------------------------------------------------
 
     def answer_metering(
         self,
@@ -79,8 +78,7 @@ class SideStreams(Power):
         except MessageTimeout:
             self._no_answer(common.MeteringConfirmationRes)
 
-    # -- parking status, 0x8104
-    # -------------------------------------------------------------------------------------
+    # -- parking status, 0x8104 --------------------------------------------------------------------------
 
     def parking(self, intended: int) -> bool:
         """Whether a parking status set with this IntendedService is selected."""
@@ -122,8 +120,7 @@ class SideStreams(Power):
             status = common.EVCheckOutStatus.Processing
             yield from self.pause(self.config.poll_interval)
 
-    # -- schedule renegotiation, 0x8101
-    # -----------------------------------------------------------------------------
+    # -- schedule renegotiation, 0x8101 ------------------------------------------------------------------
 
     def renegotiate_beside(self) -> Exchange[None]:
         """Exchange schedules and agree on a new profile while the charge loop goes on under the old one."""
@@ -142,6 +139,7 @@ class SideStreams(Power):
         except Abort:
             self.proposed = None
             raise
+        self.acted_on(EVSENotification.ScheduleRenegotiation)
         if code is ResponseCode.WARNING_ScheduleRenegotiationFailed:
             self.proposed = None
 
