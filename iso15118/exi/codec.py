@@ -94,6 +94,13 @@ class Fragment(NamedTuple):
     value: Any
 
 
+class _Reading(NamedTuple):
+    """What was read, and the octets behind it."""
+
+    result: Any
+    unread: bytes
+
+
 class EventCodes(NamedTuple):
     """The event codes of a schema set's documents and fragments, by qualified name, and their width in bits."""
 
@@ -133,8 +140,8 @@ class Codec:
     def decode(self, data: bytes, deviations: list[Deviation] | None = None) -> Any:
         """The message of an EXI document; EXIDecodeError for anything else. What follows the document is ignored.
 
-        With a list of `deviations`, a stream that fails is tried again with the known quirks and then with everything tolerated
-        that EXI can carry but the schema does not allow; what was tolerated is appended.
+        With a list of `deviations`, a stream that fails is tried again with the known quirks, and then with all
+        tolerated that EXI can carry but the schema does not allow; what was tolerated is appended.
         """
         if deviations is not None:
             return self._tolerant(data, deviations, Codec._document)
@@ -159,43 +166,60 @@ class Codec:
 
     def with_quirk(self, quirk: Quirk) -> Codec:
         """The codec that writes and reads this quirk; ValueError if the schema set has nothing that shows it."""
-        if quirk is Quirk.ACDP_ROOTS_SWAPPED and not any(p.name in _SWAPPED for p in self._roots):
+        if quirk not in self._quirks():
             raise ValueError(f"the schema set {self.schema.name} has no ACDP messages")
         if quirk not in self._variants:
             self._variants[quirk] = Codec(self.schema, quirk)
         return self._variants[quirk]
 
+    def _quirks(self) -> list[Quirk]:
+        """Those that streams of this schema set may show."""
+        swapped = any(p.name in _SWAPPED for p in self._roots)
+        return [q for q in Quirk if swapped or q is not Quirk.ACDP_ROOTS_SWAPPED]
+
     def _tolerant(self, data: bytes, deviations: list[Deviation], read: _Read) -> Any:
+        exact = self._attempt(data, None, read)
+        if not isinstance(exact, EXIDecodeError) and not exact.unread:
+            return exact.result
+        for quirk in self._quirks():
+            quirky = self.with_quirk(quirk)._attempt(data, None, read)
+            if not isinstance(quirky, EXIDecodeError) and (isinstance(exact, EXIDecodeError) or not quirky.unread):
+                bit, path = (exact.bit, exact.path) if isinstance(exact, EXIDecodeError) else (8, "")
+                deviations.append(Deviation(DeviationKind.QUIRK, bit, path, quirk))
+                return quirky.result
+        if isinstance(exact, EXIDecodeError):
+            found: list[Deviation] = []
+            tolerated = self._attempt(data, found, read)
+            if isinstance(tolerated, EXIDecodeError):
+                raise exact
+            deviations += found
+            exact = tolerated
+        if exact.unread:
+            bit = 8 * (len(data) - len(exact.unread))
+            deviations.append(Deviation(DeviationKind.TRAILING_OCTETS, bit, "", exact.unread))
+        return exact.result
+
+    def _attempt(self, data: bytes, deviations: list[Deviation] | None, read: _Read) -> _Reading | EXIDecodeError:
+        """Streams that refer to string tables are read from the start with the tables kept."""
+        decoder = None
         try:
-            return self._strict(data, read)
-        except EXIDecodeError as error:
-            first = error
-        for quirk in Quirk:
             try:
-                result = self.with_quirk(quirk)._strict(data, read)
-            except ValueError:
-                continue
-            deviations.append(Deviation(DeviationKind.QUIRK, first.bit, first.path, quirk))
-            return result
-        found: list[Deviation] = []
-        try:
-            result = self._with_tables(data, found, read)
-        except EXIDecodeError:
-            raise first from None
-        deviations += found
-        return result
+                decoder = kernel.Decoder(data, self, deviations)
+                result = read(self, decoder)
+            except StringTableHit:
+                if deviations is not None:
+                    deviations.clear()
+                decoder = kernel.Decoder(data, self, deviations, StringTables())
+                result = read(self, decoder)
+        except EXIDecodeError as error:
+            return error
+        return _Reading(result, data[(decoder.pos + 7) >> 3 :])
 
     def _strict(self, data: bytes, read: _Read) -> Any:
-        return self._with_tables(data, None, read)
-
-    def _with_tables(self, data: bytes, deviations: list[Deviation] | None, read: _Read) -> Any:
-        """Streams that refer to string tables are read from the start with the tables kept."""
-        try:
-            return read(self, kernel.Decoder(data, self, deviations))
-        except StringTableHit:
-            if deviations is not None:
-                deviations.clear()
-            return read(self, kernel.Decoder(data, self, deviations, StringTables()))
+        reading = self._attempt(data, None, read)
+        if isinstance(reading, EXIDecodeError):
+            raise reading
+        return reading.result
 
     def _document(self, decoder: kernel.Decoder) -> Any:
         return decoder.document(self._roots, self._root_width)

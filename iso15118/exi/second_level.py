@@ -34,6 +34,7 @@ class DeviationKind(StrEnum):
     UNDECLARED_TEXT = "undeclared text"
     UNTYPED_VALUE = "value outside its type, as text"
     MISSING_CONTENT = "content missing"
+    TRAILING_OCTETS = "octets after the document"
     QUIRK = "quirk"
 
 
