@@ -79,8 +79,7 @@ class Supply:
 class Vehicle(Protocol):
     """A vehicle, real or simulated. Subclass to inherit the methods with a body."""
 
-    # -- what it says
-    # -----------------------------------------------------------------------------------------------
+    # -- what it says ------------------------------------------------------------------------------------
 
     @abstractmethod
     def ac_limits(self, now: float) -> ACLimits:
@@ -116,8 +115,7 @@ class Vehicle(Protocol):
         """
         return False
 
-    # -- what it is told
-    # --------------------------------------------------------------------------------------------
+    # -- what it is told ---------------------------------------------------------------------------------
 
     def control_pilot(self, now: float, state: ControlPilot) -> None:
         """Close S2 (C, D) or open it (B)."""
