@@ -32,7 +32,10 @@ def to_json(
     """The JSON text of a message, on one line unless `indent` is given; parameters as in
     `iso15118.xml.to_xml`.
     """
-    data = msgspec.json.encode(to_builtins(value, name, schema_set=schema_set))
+    try:
+        data = msgspec.json.encode(to_builtins(value, name, schema_set=schema_set))
+    except UnicodeEncodeError as error:
+        raise FormError("JSON", str(error)) from None
     return (data if indent is None else msgspec.json.format(data, indent=indent)).decode()
 
 
@@ -40,7 +43,7 @@ def from_json(text: str | bytes, schema_set: SchemaSet | str) -> Any:
     """The message in a JSON text; FormError naming the key if it is none of the schema set."""
     try:
         data = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise FormError("JSON", str(error)) from None
     return from_builtins(data, schema_set)
 
@@ -65,7 +68,10 @@ def from_builtins(data: Any, schema_set: SchemaSet | str) -> Any:
     if len(named) != 1:
         found = ", ".join(str(e.qname) for e in named) or "none"
         raise FormError(name, f"is not one element of {layouts.schema.name} (found: {found})")
-    return _read(layouts, named[0], held, name)
+    try:
+        return _read(layouts, named[0], held, name)
+    except RecursionError:
+        raise FormError(name, "is nested too deeply") from None
 
 
 def _named(layouts: Layouts, name: str) -> list[Element]:

@@ -10,7 +10,6 @@ from enum import StrEnum
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any
 
 from ..exi.schema import Schema
 from . import _derive
@@ -40,7 +39,7 @@ _MODULES: dict[SchemaSet, tuple[str, ...]] = {
 }
 """The module of each set's messages, then those it imports."""
 
-_HOME = {names[0]: schema_set for schema_set, names in _MODULES.items()}
+_HOME = {f"{__package__}.{names[0]}": schema_set for schema_set, names in _MODULES.items()}
 
 
 @cache
@@ -78,7 +77,7 @@ def schema_set_of(message: Node | type[Node]) -> SchemaSet:
     Shared types have none of their own: ValueError for a class of CommonTypes.
     """
     cls = message if isinstance(message, type) else type(message)
-    schema_set = _HOME.get(cls.__module__.rpartition(".")[2])
+    schema_set = _HOME.get(cls.__module__)
     if schema_set is None:
         raise ValueError(f"{cls.__name__} belongs to no single schema set; name one")
     return schema_set
@@ -87,12 +86,3 @@ def schema_set_of(message: Node | type[Node]) -> SchemaSet:
 def prefixes(schema_set: SchemaSet | str) -> dict[str, str]:
     """The XML prefix of each namespace of a set, the target namespace first."""
     return {module.NAMESPACE: module.PREFIX for module in modules_of(schema_set)}
-
-
-def global_class(schema_set: SchemaSet | str, name: str) -> type[Node]:
-    """The message class of a global element in the set's own namespace; KeyError if there is none."""
-    declared: list[Any] = GLOBAL_ELEMENTS[modules_of(schema_set)[0].__name__]
-    for declaration in declared:
-        if declaration.name == name:
-            return declaration.cls  # type: ignore[no-any-return]
-    raise KeyError(name)

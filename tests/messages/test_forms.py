@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from typing import Any
@@ -273,6 +274,50 @@ def test_a_part_of_a_message_has_a_form() -> None:
     assert xml.fragment_from_xml(text, "iso20_dc") == (QName("EVTargetVoltage", dc.NAMESPACE), number)
     with pytest.raises(FormError, match="is not one element of iso20_dc"):
         xml.to_xml(number, schema_set=SchemaSet.ISO20_DC)
+
+
+def test_garbage_has_no_message() -> None:
+    """Any text, and any vector with one value replaced, is a message or a FormError."""
+    rng = random.Random(20)
+    junk: list[Any] = [None, True, -1, 2**70, 1.5, "", "AA==", "x", [], [[]], {}, {"x": {}}, {"@Id": 1}]
+    outcomes = {True: 0, False: 0}
+    for vector in (v for s in SETS for v in vectors(f"{s}_dev") if len(v["xml"]) < 5000):
+        name, value = xml.fragment_from_xml(vector["xml"], vector["schema_set"])
+        form = json_form.to_builtins(value, name, schema_set=vector["schema_set"])
+        holder: Any = form
+        while True:
+            key = rng.choice(list(holder) if isinstance(holder, dict) else range(len(holder)))
+            if not holder[key] or not isinstance(holder[key], (dict, list)) or rng.random() < 0.1:
+                break
+            holder = holder[key]
+        holder[key] = rng.choice(junk)
+        try:
+            json_form.from_builtins(form, vector["schema_set"])
+            outcomes[True] += 1
+        except FormError:
+            outcomes[False] += 1
+    assert min(outcomes.values()) > 20, outcomes
+
+
+@pytest.mark.parametrize("data", ["[" * 100_000, b"\xff", '{"Object": ' * 400 + "1" + "}" * 400, "1" * 5000])
+def test_hostile_json_is_refused(data: str | bytes) -> None:
+    with pytest.raises(FormError):
+        json_form.from_json(data, "xmldsig")
+
+
+@pytest.mark.parametrize("depth", [450, 2000])
+def test_deep_content_is_refused(depth: int) -> None:
+    deep = '{"content": [{"{u}a": ' * depth + "{}" + "}]}" * depth
+    with pytest.raises(FormError, match=r"recursion|nested too deeply"):
+        json_form.from_json('{"Object": ' + deep + "}", "xmldsig")
+
+
+def test_lone_surrogates_have_no_form() -> None:
+    request = common.SessionSetupReq(header=HEADER, evcc_id="\ud800")
+    with pytest.raises(FormError):
+        json_form.to_json(request)
+    with pytest.raises(FormError):
+        xml.to_xml(request)
 
 
 def test_lxml_is_imported_when_needed_only() -> None:
