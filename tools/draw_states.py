@@ -26,13 +26,15 @@ TITLES = {
 }
 INTRODUCTION = """# Order of messages
 
-Drawn by `python -m tools.draw_states` from the table in `iso15118/session/sequence_rows.py`; a test keeps it current.
+Drawn by `python -m tools.draw_states` from the table in `iso15118/session/sequence_rows.py`; a test keeps it
+current.
 
-SessionStop is accepted nearly everywhere; it is drawn where power has been switched off, and stands in the tables.
-A state is named after the response that led to it; an edge is a request with its response. What only some public
-stacks send is not drawn but listed as "tolerated" in the tables: a tolerant side answers and reports it, a strict one
-answers FAILED_SequenceError. Any FAILED response leads to the end. Evidence: J Josev, E EVerest, W WWCP,
-V eVDriveFlow, C cienporcien; "inferred" and "low" are not evidence.
+A state is named after the response that led to it; an edge is a request with its response. SessionStop is
+accepted nearly everywhere; it is drawn where power has been switched off, and stands in the tables.
+
+What only some public stacks send is not drawn but listed as "tolerated": a tolerant side answers and
+reports it, a strict one answers FAILED_SequenceError. Any FAILED response leads to the end. Evidence:
+J Josev, E EVerest, W WWCP, V eVDriveFlow, C cienporcien; "inferred" and "low" are not evidence.
 """
 
 
@@ -45,9 +47,9 @@ def render() -> str:
     for stream in SIDE_STREAMS:
         family = Family.ACDP if stream is PayloadType.ACDP_SYSTEM_STATUS else Family.DC
         phases = ", ".join(phase.value for phase in Phase if phase in SIDE_STREAMS[stream])
-        parts.append(
-            f"### 0x{stream:04X} {stream.name}\n\nMay begin in: {phases}.\n\n{diagram(explore_side(stream, family))}"
-        )
+        title = f"0x{stream:04X} {stream.name}"
+        drawing = diagram(explore_side(stream, family))
+        parts.append(f"### {title}\n\nMay begin in: {phases}.\n\n{drawing}")
     parts.append(f"## The table\n\n{table(MAIN_ROWS)}")
     parts.append(f"## The table of the side streams\n\n{table(SIDE_ROWS)}")
     return "\n".join(parts)

@@ -107,6 +107,10 @@ class Row:
         object.__setattr__(self, "_next", frozenset(self.next))
         object.__setattr__(self, "_tolerated", frozenset(self.tolerated))
 
+    def __deepcopy__(self, memo: object) -> Row:
+        """A row is a constant: a copied state, say of a session that a fuzzer forks, shares it."""
+        return self
+
     def expects(self, name: str, kind: str) -> bool:
         return name in self._next or kind in self._next
 
@@ -280,7 +284,8 @@ _FRONT: tuple[Row, ...] = (
     *(_row(f"services.selected.{family.value.lower()}", "ServiceSelectionRes", "OK", None, P.SERVICE_SELECTED,
            f"{PARAMETERS[family]} {STOP}", by=ONLY[family], seen="J E W V" if family in CONDUCTIVE else "low")
       for family in Family),
-    _row("stop.renegotiation", "SessionStopRes", "request said ServiceRenegotiation, authorized", _service_renegotiation,
+    _row("stop.renegotiation", "SessionStopRes", "request said ServiceRenegotiation, authorized",
+         _service_renegotiation,
          P.SERVICE_RENEGOTIATION, "ServiceDiscoveryReq", also=STOP, rules="1477", seen="J W"),
     _row("stop", "SessionStopRes", "otherwise", None, P.CLOSED, "", seen="J E W"),
 )

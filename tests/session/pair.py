@@ -7,8 +7,8 @@ event.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -80,9 +80,16 @@ EV_DC = DCLimits(
 EV_AC = ACLimits((11_000.0,), (0.0,), (7_000.0,), (0.0,))
 
 
-def entropy(seed: int = 1) -> Callable[[int], bytes]:
-    """Repeatable, and good enough for a test."""
-    return random.Random(seed).randbytes
+class Entropy:
+    """Repeatable, and good enough for a test; cheap to copy."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._seed = seed
+        self._drawn = 0
+
+    def __call__(self, size: int) -> bytes:
+        self._drawn += 1
+        return hashlib.shake_128(f"{self._seed}/{self._drawn}".encode()).digest(size)
 
 
 @dataclass
@@ -380,7 +387,7 @@ class Pair:
             config or SECCConfig(),
             self.charger,
             link or Link(),
-            entropy=entropy(seed),
+            entropy=Entropy(seed),
             store=self.store,
             now=now,
             unix_offset=EPOCH,
@@ -527,4 +534,4 @@ def _stream(payload_type: int) -> int:
     return payload_type if 0x8101 <= payload_type <= 0x8104 else 0
 
 
-__all__ = ["EPOCH", "BenchCharger", "BenchVehicle", "Pair", "Spoken", "entropy", "payload_type_of"]
+__all__ = ["EPOCH", "BenchCharger", "BenchVehicle", "Entropy", "Pair", "Spoken", "payload_type_of"]
