@@ -187,6 +187,6 @@ class EVCC(Transfer):
 
     def shut_down(self) -> None:
         """Whatever happened: contactors open, control pilot B."""
-        if self.delivering or self.prepared:
-            self.delivering = self.prepared = False
+        if self.ready or self.delivering:
             self.disconnect()
+        self.delivering = self.prepared = False

@@ -115,6 +115,8 @@ class Dialogue:
         self.vas_values: dict[tuple[int, int], dict[str, bool | int | float | str | None]] = {}
         """Parameters of the selected value added services."""
         self._secc_offset: float | None = None
+        self._answered: tuple[str, float] | None = None
+        """The last response of the main stream, its name without Res, and when it came."""
         self._sides: dict[PayloadType, _Side] = {}
 
     @property
@@ -198,20 +200,55 @@ class Dialogue:
         code.
         """
         payload_type = stream or payload_type_of(request)
+        started = self.now
+        response = yield from self.exchange(request, payload_type, sent)
+        return self._checked(response, response_type, started)
+
+    def exchange(
+        self, request: Node, payload_type: PayloadType, sent: Callable[[], None] | None = None
+    ) -> Exchange[Node]:
+        """Send any message and wait for what comes back on its stream; only times are checked."""
+        main = not payload_type.is_side_stream
+        if main:
+            self._check_pace(request)
         timeout = self.config.timers.limit("V2G_EVCC_Msg_Timeout", _base_name(request))
         started = self.now
         outgoing = self.outgoing(request)
-        if sent is None:
-            reply = yield Send(outgoing, payload_type, timeout)
-        else:
-            yield Post(outgoing, payload_type)
-            sent()
-            reply = yield Receive(payload_type, timeout)
+        try:
+            if sent is None:
+                reply = yield Send(outgoing, payload_type, timeout)
+            else:
+                yield Post(outgoing, payload_type)
+                sent()
+                reply = yield Receive(payload_type, timeout)
+        except MessageTimeout:
+            self.now = max(self.now, started + timeout)
+            raise
         self.now = reply.now
         assert reply.message is not None
         response = self.incoming(reply.message)
+        if main:
+            self._answered = _base_name(response), self.now
         self._check_time(request, response, self.now - started)
-        return self._checked(response, response_type, started)
+        return response
+
+    def _check_pace(self, request: Node) -> None:
+        """Our own duty: the next request in time after the last response, and in the charge loop soon."""
+        if self._answered is None:
+            return
+        name, answered = self._answered
+        timer = "V2G_EVCC_Sequence_Performance_Time"
+        loop = name if name == _base_name(request) else ""
+        limit = self.config.timers.limit(timer, loop)
+        if self.now - answered > limit + 1e-6:
+            self.deviation(
+                f"sent {self.now - answered:.3f} s after {name}Res",
+                f"within {limit} s ({timer})",
+                requirement=self.config.timers.timer(timer, loop).requirement,
+                severity=Severity.PERFORMANCE,
+                message=type(request),
+                offender=Role.EVCC,
+            )
 
     def _check_time(self, request: Node, response: Node, seconds: float) -> None:
         name = "V2G_SECC_Msg_Performance_Time"
@@ -227,17 +264,12 @@ class Dialogue:
 
     def _checked(self, response: Node, response_type: type[R], started: float) -> R:
         if not isinstance(response, response_type):
-            name = type(response).__name__
-            self._fatal(Outcome.PROTOCOL_ERROR, f"{name} in answer", response_type.__name__, type(response))
-        assert isinstance(response, response_type)
+            raise self.wrong_answer(response, response_type.__name__)
         code = response.response_code
         setup = response_type is common.SessionSetupRes
         if response.header.session_id != self.session_id and not setup and not code.is_failed:
-            self._fatal(
-                Outcome.PROTOCOL_ERROR,
-                f"SessionID {response.header.session_id.hex()}",
-                self.session_id.hex(),
-                response_type,
+            raise self.fatal(
+                f"SessionID {response.header.session_id.hex()}", self.session_id.hex(), response_type
             )
         if code.is_failed:
             self.result.response_code = code
@@ -252,12 +284,16 @@ class Dialogue:
             self._secc_offset = response.header.timestamp - (started + self.now) / 2
         return response
 
-    def _fatal(self, outcome: Outcome, text: str, expected: str, message: type[Node]) -> None:
+    def fatal(self, text: str, expected: str, message: type[Node]) -> SessionEnded:
+        """Report what no EVCC can go on after; raise what comes back."""
         found = Deviation(
             Severity.ERROR, text, expected, Role.SECC, message.__name__, self.frame, None, self.now
         )
         self.deviations.add(found)
-        raise SessionEnded(outcome, f"{message.__name__}: {text}; expected {expected}")
+        return SessionEnded(Outcome.PROTOCOL_ERROR, f"{message.__name__}: {text}; expected {expected}")
+
+    def wrong_answer(self, response: Node, expected: str) -> SessionEnded:
+        return self.fatal(f"{type(response).__name__} in answer", expected, type(response))
 
     # -- a request repeated while the SECC is busy -------------------------------------------------------
 
@@ -417,4 +453,4 @@ def _stream(payload_type: int) -> PayloadType:
 
 
 def _base_name(message: Node) -> str:
-    return type(message).__name__.removesuffix("Req")
+    return type(message).__name__[:-3]

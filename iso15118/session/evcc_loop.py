@@ -57,8 +57,6 @@ class Transfer(SideStreams):
     """The vehicle's wish for standby was refused or ended; it counts again once it has changed."""
     _loop_ended: float | None = None
     """When the last charge-loop response came, and power flowed since."""
-    _in_a_row = False
-    """That response was the last message of the main stream."""
     _replanned: object = None
     """The plan whose end was already answered with a renegotiation."""
     _unasked_meter: bool | None = None
@@ -66,7 +64,7 @@ class Transfer(SideStreams):
 
     def transfer(self) -> Exchange[common.ChargingSession]:
         """Loop until something ends it; how the session goes on."""
-        self._loop_ended, self._in_a_row = None, False
+        self._loop_ended = None
         while True:
             yield from self.charge_loop()
             wish = self.next_wish()
@@ -79,7 +77,6 @@ class Transfer(SideStreams):
             elif wish is Wish.RENEGOTIATE_SCHEDULE:
                 leave = yield from self.renegotiate_schedule()
             elif self.wanted_channel() is not self.channel:
-                self._in_a_row = False
                 yield from self.start()
             if leave is not None:
                 return leave
@@ -119,7 +116,6 @@ class Transfer(SideStreams):
             if not self.side_running(PayloadType.SCHEDULE_RENEGOTIATION):
                 self.start_side(PayloadType.SCHEDULE_RENEGOTIATION, self.renegotiate_beside())
             return None
-        self._in_a_row = False
         code = yield from self.power_delivery(Progress.ScheduleRenegotiation)
         if code is ResponseCode.WARNING_ScheduleRenegotiationFailed:
             self.acted_on(EVSENotification.ScheduleRenegotiation)
@@ -150,7 +146,6 @@ class Transfer(SideStreams):
         """PowerDelivery(Standby), repeated in time [V2G20-2113]; the wish that ended it, None if it was
         refused.
         """
-        self._in_a_row = False
         code = yield from self.power_delivery(Progress.Standby)
         if code is ResponseCode.WARNING_StandbyNotAllowed:
             self.standby_denied = True
@@ -189,28 +184,13 @@ class Transfer(SideStreams):
         result = self.result
         interval = self.config.meter_interval
         ask_meter = interval > 0 and result.charge_loops % interval == 0
-        self._check_pace()
         if self.mode.family is Family.AC:
             current = yield from self._ac_loop(ask_meter)
         else:
             current = yield from self._dc_loop(ask_meter)
         result.charge_loops += 1
-        self._loop_ended, self._in_a_row = self.now, True
+        self._loop_ended = self.now
         return current
-
-    def _check_pace(self) -> None:
-        """Our own duty: the next request within 0.25 s of the last response."""
-        if self._loop_ended is None or not self._in_a_row:
-            return
-        name = "AC_ChargeLoop" if self.mode.family is Family.AC else "DC_ChargeLoop"
-        limit = self.config.timers.limit("V2G_EVCC_Sequence_Performance_Time", name)
-        if self.now - self._loop_ended > limit + 1e-6:
-            rule = self.config.timers.timer("V2G_EVCC_Sequence_Performance_Time", name).requirement
-            self.own_deviation(
-                f"{name}Req {self.now - self._loop_ended:.3f} s after the response",
-                f"at most {limit} s",
-                rule,
-            )
 
     def _dc_loop(self, ask_meter: bool) -> Exchange[float]:
         vehicle, now = self.vehicle, self.now

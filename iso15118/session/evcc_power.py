@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ..messages import common, dc
 from ..messages.common_types import EVSENotification, EVSEStatus, Processing, ResponseCode, V2GResponse
@@ -12,7 +13,7 @@ from .charger import ControlPilot
 from .evcc_prepare import DEFAULT_DEPARTURE, Preparation
 from .evcc_schedule import dynamic_profile
 from .evcc_steps import Exchange, Outcome, PausedSession
-from .events import Role, Severity
+from .events import Severity
 from .services import BPTChannel, Family
 from .vehicle import Supply
 
@@ -108,13 +109,10 @@ class Power(Preparation):
         """PowerDelivery(Start); in AC the first takes the control pilot to C at once [V2G20-847, 1617]."""
         sent = None
         if not self.started and self.mode.family is Family.AC:
-            sent = self._ready_pilot
+            sent = partial(self.show_pilot, ControlPilot.C)
         self.started = True
         yield from self.power_delivery(Progress.Start, sent=sent)
         self.delivering = True
-
-    def _ready_pilot(self) -> None:
-        self.vehicle.control_pilot(self.now, ControlPilot.C)
 
     def stop_power(self) -> Exchange[None]:
         """PowerDelivery(Stop), contactors open, control pilot back to B."""
@@ -128,7 +126,7 @@ class Power(Preparation):
         nothing = Supply(charge_power=0.0, discharge_power=0.0, charge_current=0.0, discharge_current=0.0)
         self.vehicle.supply(self.now, nothing)
         self.vehicle.contactors(self.now, False)
-        self.vehicle.control_pilot(self.now, ControlPilot.B)
+        self.show_pilot(ControlPilot.B)
 
     # -- notifications -----------------------------------------------------------------------------------
 
@@ -191,7 +189,11 @@ class Power(Preparation):
         code: str | None = None,
         explanation: str | None = None,
     ) -> Exchange[None]:
-        """SessionStop; afterwards the session is over, paused, or open for other services."""
+        """SessionStop, in control pilot B [V2G20-921]; then the session is over, paused, or open for other
+        services.
+        """
+        if self.ready:
+            self.disconnect()
         request = common.SessionStopReq(
             header=self.header(),
             charging_session=charging_session,
@@ -211,9 +213,3 @@ class Power(Preparation):
             )
         elif charging_session is common.ChargingSession.Terminate:
             self.result.outcome = Outcome.TERMINATED
-
-    def own_deviation(self, text: str, expected: str, requirement: str | None) -> None:
-        """Something this EV did too late."""
-        self.deviation(
-            text, expected, requirement=requirement, severity=Severity.PERFORMANCE, offender=Role.EVCC
-        )

@@ -42,6 +42,8 @@ class Preparation(Setup):
     """Scheduled mode: the tuple and the profile in force."""
     proposed: Plan | None = None
     """The next one, until PowerDeliveryRes accepts it."""
+    ready = False
+    """The control pilot is in C."""
     prepared = False
     """The way for power is ready: in DC after pre-charge."""
 
@@ -264,11 +266,15 @@ class Preparation(Setup):
         needs = MobilityNeeds(departure=departure, min_soc=minimum, target_soc=target)
         self.vehicle.adopt_needs(self.now, needs, ack_max_delay)
 
+    def show_pilot(self, state: ControlPilot) -> None:
+        self.ready = state is not ControlPilot.B
+        self.vehicle.control_pilot(self.now, state)
+
     # -- DC ----------------------------------------------------------------------------------------------
 
     def cable_check(self) -> Exchange[None]:
         """Have the isolation tested, with the control pilot in state C."""
-        self.vehicle.control_pilot(self.now, ControlPilot.C)
+        self.show_pilot(ControlPilot.C)
         yield from self.until_finished(
             lambda: dc.DC_CableCheckReq(header=self.header()),
             dc.DC_CableCheckRes,

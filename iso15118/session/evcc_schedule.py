@@ -19,6 +19,8 @@ from .values import MobilityNeeds, PerPhase, total
 
 PROFILE_LIMIT = 2048
 """Entries of an EVPowerProfile."""
+LONGEST = 2**32 - 1
+"""Seconds that one entry can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,7 @@ def _for_sale(needs: MobilityNeeds) -> float:
 def _merged(intervals: Iterable[Interval]) -> Iterator[Interval]:
     held: Interval | None = None
     for interval in intervals:
-        if held is not None and held.power == interval.power:
+        if held is not None and held.power == interval.power and held.seconds + interval.seconds <= LONGEST:
             held = Interval(held.seconds + interval.seconds, held.power)
             continue
         if held is not None:

@@ -15,10 +15,11 @@ from ..messages.common_types import MessageHeader, ResponseCode
 from ..v2gtp import PayloadType
 from .evcc_config import Contract, ServiceWish
 from .evcc_dialogue import Dialogue
-from .evcc_steps import Abort, Exchange, Outcome, Send, SessionEnded
+from .evcc_steps import Abort, Exchange, Outcome, SessionEnded
 from .events import Severity
 from .services import EnergyMode, ServiceID, family_of, parameter_value, read_parameter_set
 
+_DIGITS = b"0123456789abcdefABCDEF"
 Credential = Callable[[MessageHeader], common.AuthorizationReq]
 
 
@@ -37,20 +38,11 @@ class Setup(Dialogue):
     def negotiate(self) -> Exchange[AppProtocol]:
         """Agree on a protocol."""
         offer = list(self.config.offer())
-        request = self.outgoing(SupportedAppProtocolReq(app_protocol=offer))
-        timeout = self.config.timers.limit("V2G_EVCC_Msg_Timeout", "supportedAppProtocol")
-        reply = yield Send(request, PayloadType.SAP, timeout)
-        self.now = reply.now
-        assert reply.message is not None
-        response = self.incoming(reply.message)
+        request = SupportedAppProtocolReq(app_protocol=offer)
+        response = yield from self.exchange(request, PayloadType.SAP)
+        self._check_setup_time()
         if not isinstance(response, SupportedAppProtocolRes):
-            self._fatal(
-                Outcome.PROTOCOL_ERROR,
-                f"{type(response).__name__} in answer",
-                "supportedAppProtocolRes",
-                type(response),
-            )
-        assert isinstance(response, SupportedAppProtocolRes)
+            raise self.wrong_answer(response, "supportedAppProtocolRes")
         if response.response_code is AppProtocolResponseCode.Failed_NoNegotiation:
             raise SessionEnded(Outcome.NO_PROTOCOL, "the SECC serves none of the offered protocols")
         chosen = next((entry for entry in offer if entry.schema_id == response.schema_id), None)
@@ -63,15 +55,19 @@ class Setup(Dialogue):
             )
             chosen = offer[0]
         if chosen is None:
-            self._fatal(
-                Outcome.PROTOCOL_ERROR,
+            raise self.fatal(
                 f"SchemaID {response.schema_id}",
                 f"one of {[entry.schema_id for entry in offer]}",
                 SupportedAppProtocolRes,
             )
-        assert chosen is not None
         self.protocol = chosen
         return chosen
+
+    def _check_setup_time(self) -> None:
+        """From link up, when this object was made, to SessionSetupRes."""
+        limit = self.config.timers.seconds("V2G_EVCC_CommunicationSetup_Timeout")
+        if self.now - self.result.started > limit:
+            raise SessionEnded(Outcome.TIMEOUT, f"no session after {limit} s (CommunicationSetup_Timeout)")
 
     # -- SessionSetup ------------------------------------------------------------------------------------
 
@@ -83,6 +79,7 @@ class Setup(Dialogue):
         self.session_id = paused.session_id if paused else bytes(8)
         request = common.SessionSetupReq(header=self.header(), evcc_id=self.config.evcc_id)
         response = yield from self.ask(request, common.SessionSetupRes)
+        self._check_setup_time()
         session_id, code = response.header.session_id, response.response_code
         joined = code is ResponseCode.OK_OldSessionJoined
         if code not in (ResponseCode.OK_NewSessionEstablished, ResponseCode.OK_OldSessionJoined):
@@ -120,6 +117,13 @@ class Setup(Dialogue):
 
     def _check_session_id(self, session_id: bytes, joined: bool) -> None:
         asked = self.session_id
+        if not joined and all(byte in _DIGITS for byte in session_id):
+            self.deviation(
+                f"SessionID {session_id!r} is text",
+                "at least 58 bits of entropy, 8 digits hold 32 at most",
+                requirement="V2G20-2621",
+                message=common.SessionSetupRes,
+            )
         if session_id == bytes(8):
             self.deviation(
                 "SessionID is zero",
