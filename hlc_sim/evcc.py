@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import TypeVar
 
 import trio
 
 from iso15118 import v2gtp
 from iso15118.messages._declare import Node
+from iso15118.session.evcc import EVCC
+from iso15118.session.evcc_config import EVCCConfig
 from iso15118.session.evcc_steps import (
     ConnectionLost,
     Incoming,
     MalformedMessage,
     MessageTimeout,
+    PausedSession,
     PeerFault,
     Post,
     Receive,
     Reply,
     Send,
+    SessionResult,
     Step,
     Wait,
 )
 
+from .clock import unix_offset
 from .transport.link import Link, LinkClosed, Undecodable, UnknownPayload
+from .vehicle import SimulatedVehicle
 
 T = TypeVar("T")
 
@@ -33,6 +40,62 @@ _MAIN_STREAM = 0
 def stream_of(payload_type: int) -> int:
     """The stream a payload type belongs to: the main stream's types are one, each side stream is its own."""
     return _MAIN_STREAM if payload_type < 0x8100 else payload_type
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeReport:
+    """What a session did to a simulated vehicle. Wh at the battery's terminals, s, %."""
+
+    session: SessionResult
+    bytes_sent: int
+    bytes_received: int
+    seconds: float
+    simulated_seconds: float
+    charged: float
+    discharged: float
+    soc_start: float
+    soc_end: float
+    tls: str = ""
+    """Version and suite; empty without TLS."""
+
+
+async def charge(
+    link: Link,
+    config: EVCCConfig,
+    vehicle: SimulatedVehicle,
+    *,
+    resume: PausedSession | None = None,
+    secc_identity: bytes | None = None,
+    tls: str = "",
+) -> ChargeReport:
+    """A whole session over an open link, which it closes."""
+    battery = vehicle.battery
+    charged, discharged, soc, simulated = battery.charged, battery.discharged, battery.soc, vehicle.elapsed
+    started = trio.current_time()
+    evcc = EVCC(
+        config,
+        vehicle,
+        resume=resume,
+        secc_identity=secc_identity,
+        now=started,
+        unix_offset=unix_offset(),
+    )
+    try:
+        session = await drive(evcc.run(), link)
+    finally:
+        await link.aclose()
+    return ChargeReport(
+        session=session,
+        bytes_sent=link.bytes_sent,
+        bytes_received=link.bytes_received,
+        seconds=trio.current_time() - started,
+        simulated_seconds=vehicle.elapsed - simulated,
+        charged=battery.charged - charged,
+        discharged=battery.discharged - discharged,
+        soc_start=soc,
+        soc_end=battery.soc,
+        tls=tls,
+    )
 
 
 async def drive(exchange: Generator[Step, Reply, T], link: Link) -> T:

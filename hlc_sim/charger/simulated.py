@@ -72,6 +72,8 @@ class SimulatedCharger(Charger):
         """How the vehicle said it will draw power."""
         self._unix_offset = unix_offset
         self._ticker = Ticker(speed)
+        self._hardware = Ticker(speed)
+        """Of ramps, contactor and isolation test, which move only when they are regulated."""
         self._mode: EnergyMode | None = None
         self._report = VehicleReport()
         self._direction: Direction | None = None
@@ -82,8 +84,7 @@ class SimulatedCharger(Charger):
         self._done_wishes: set[int] = set()
         self._in_standby = False
 
-    # -- customer and service
-    # -----------------------------------------------------------------------------------------
+    # -- customer and service --
 
     def authorize(self, now: float) -> Verdict:
         self._advance(now)
@@ -141,27 +142,29 @@ class SimulatedCharger(Charger):
     def profile(self, now: float, tuple_id: int | None, profile: common.EVPowerProfile) -> None:
         self.announced = profile
 
-    # -- hardware
-    # -----------------------------------------------------------------------------------------------------
+    def metering_confirmed(self, now: float, request: common.MeteringConfirmationReq) -> None:
+        self._finish_wish(EVSENotification.MeteringConfirmation)
+
+    # -- hardware --
 
     def cable_check(self, now: float) -> Progress:
-        seconds = self._advance(now)
-        result = self.outlet.isolation.test(seconds)
+        result = self.outlet.isolation.test(self._hardware.step(now))
         if result is not Progress.ONGOING:
             self.outlet.isolation.reset()
         return result
 
     def precharge(self, now: float, target_voltage: float) -> float:
-        return self.outlet.stage.regulate_voltage(target_voltage, self._advance(now))
+        return self.outlet.stage.regulate_voltage(target_voltage, self._hardware.step(now))
 
     def output_voltage(self, now: float) -> float:
-        seconds = self._advance(now)
+        seconds = self._hardware.step(now)
         if self.outlet.contactor.closed:
             return self.outlet.stage.voltage
         return self.outlet.stage.regulate_voltage(0.0, seconds)
 
     def start_power(self, now: float, direction: Direction | None) -> Progress:
-        progress = self.outlet.contactor.close(self._advance(now))
+        self._advance(now)
+        progress = self.outlet.contactor.close(self._hardware.step(now))
         if progress is Progress.DONE:
             self._direction = direction
             self._in_standby = False
@@ -189,7 +192,8 @@ class SimulatedCharger(Charger):
         return self.outlet.standby_allowed
 
     def deliver_dc(self, now: float, current: float | None, voltage: float | None) -> DCOutput:
-        seconds = self._advance(now)
+        self._advance(now)
+        seconds = self._hardware.step(now)
         stage = self.outlet.stage
         limits = self.dc_limits(now)
         vehicle = self._report.dc
@@ -236,8 +240,7 @@ class SimulatedCharger(Charger):
         bidirectional = self._mode is not None and self._mode.bidirectional
         return self.outlet.meter.reading(bidirectional=bidirectional, timestamp=int(now + self._unix_offset))
 
-    # -- the site's wishes
-    # --------------------------------------------------------------------------------------------
+    # -- the site's wishes --
 
     def wish(self, now: float) -> Wish | None:
         self._advance(now)
@@ -246,8 +249,6 @@ class SimulatedCharger(Charger):
         elapsed = self._since_start
         for index, (start, wish) in enumerate(self.site.wishes):
             if elapsed >= start and index not in self._done_wishes:
-                if wish.notification is EVSENotification.MeteringConfirmation:
-                    self._done_wishes.add(index)
                 return wish
         return None
 
@@ -270,8 +271,7 @@ class SimulatedCharger(Charger):
             if self.outlet.meter is not None:
                 self.outlet.meter.reset()
 
-    # -- physics
-    # ------------------------------------------------------------------------------------------------------
+    # -- physics --
 
     @property
     def energy(self) -> tuple[float, float]:
@@ -337,14 +337,13 @@ class SimulatedCharger(Charger):
         power = total(self._report.present_active_power)
         return max(-self.outlet.ac_max_discharge, min(self.outlet.ac_max_charge, power))
 
-    def _advance(self, now: float) -> float:
-        """Let simulated time pass: meter what flowed since the last call. Returns the simulated seconds."""
+    def _advance(self, now: float) -> None:
+        """Let simulated time pass: meter what flowed since the last call."""
         seconds = self._ticker.step(now)
         if seconds and self.outlet.meter is not None and self.outlet.contactor.closed:
             ac = self._mode is not None and self._mode.family is Family.AC
             power = self._measured_ac() if ac else self._output.voltage * self._output.current
             self.outlet.meter.record(power, seconds)
-        return seconds
 
     def _finish_wish(self, notification: EVSENotification) -> None:
         """The vehicle acted: wishes of this kind that were due are done."""

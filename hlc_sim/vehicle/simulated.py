@@ -87,8 +87,7 @@ class SimulatedVehicle(Vehicle):
         self._asked: set[int] = set()
         self._adopted: MobilityNeeds | None = None
 
-    # -- what it says
-    # -----------------------------------------------------------------------------------------------
+    # -- what it says --
 
     def ac_limits(self, now: float) -> ACLimits:
         self._ac = True
@@ -204,8 +203,11 @@ class SimulatedVehicle(Vehicle):
             return Wish.STOP
         return Wish.CHARGE
 
-    # -- what it is told
-    # --------------------------------------------------------------------------------------------
+    def selling(self, now: float) -> bool:
+        self._advance(now)
+        return self._selling()
+
+    # -- what it is told --
 
     def control_pilot(self, now: float, state: ControlPilot) -> None:
         self.pilot = state
@@ -226,8 +228,12 @@ class SimulatedVehicle(Vehicle):
         departure = None if needs.departure is None else self._ticker.elapsed + needs.departure
         self._adopted = MobilityNeeds(departure=departure, min_soc=needs.min_soc, target_soc=needs.target_soc)
 
-    # -- physics
-    # ----------------------------------------------------------------------------------------------------
+    @property
+    def elapsed(self) -> float:
+        """Simulated seconds since the session's first question."""
+        return self._ticker.elapsed
+
+    # -- physics --
 
     @property
     def _target_soc(self) -> float:

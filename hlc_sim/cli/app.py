@@ -1,0 +1,195 @@
+"""The commands and their options; what they do is in the other modules of this package."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import EPILOG
+
+app = typer.Typer(
+    name="hlc",
+    help="ISO 15118-20 test bench: be a charger, be a car, see what was said.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+class Mode(StrEnum):
+    ac = "ac"
+    dc = "dc"
+    ac_bpt = "ac_bpt"
+    dc_bpt = "dc_bpt"
+    mcs = "mcs"
+    mcs_bpt = "mcs_bpt"
+
+
+class Control(StrEnum):
+    scheduled = "scheduled"
+    dynamic = "dynamic"
+
+
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Configuration file.")]
+Interface = Annotated[str, typer.Option("--iface", help="Network interface; SDP and TCP use no other.")]
+LabPlainTCP = Annotated[
+    bool,
+    typer.Option(
+        "--lab-plain-tcp",
+        help="Run ISO 15118-20 without TLS, against [V2G20-1237] and [V2G20-2356]: for the laboratory only.",
+    ),
+]
+Speed = Annotated[
+    float | None, typer.Option("--speed", help="Simulated seconds per second of the physical models.")
+]
+Sessions = Annotated[int, typer.Option("--sessions", min=0, help="End after this many sessions; 0: never.")]
+Report = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the results there as JSON ('-': stdout).")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every message.")]
+Chain = Annotated[
+    Path | None, typer.Option("--cert", metavar="PEM", help="TLS certificate chain, leaf first.")
+]
+Key = Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Private key of the TLS certificate.")]
+Roots = Annotated[
+    list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots of the peer (repeatable).")
+]
+KeyLog = Annotated[
+    Path | None, typer.Option("--keylog", metavar="FILE", help="Write TLS secrets there (NSS format).")
+]
+
+
+@app.command(epilog=EPILOG)
+def secc(
+    iface: Interface = "lo",
+    mode: Annotated[
+        list[Mode] | None, typer.Option("--mode", help="Energy service on offer (repeatable) [default: dc].")
+    ] = None,
+    control: Annotated[
+        Control | None, typer.Option("--control", help="Offer only this control mode.")
+    ] = None,
+    config: Config = None,
+    lab_plain_tcp: LabPlainTCP = False,
+    port: Annotated[
+        int | None, typer.Option("--port", help="TCP port [default: a free one from 49152 up].")
+    ] = None,
+    sdp_port: Annotated[int, typer.Option("--sdp-port", help="UDP port of SDP.")] = 15118,
+    no_sdp: Annotated[bool, typer.Option("--no-sdp", help="Answer no SDP requests.")] = False,
+    sessions: Sessions = 0,
+    speed: Speed = None,
+    cert: Chain = None,
+    key: Key = None,
+    root: Roots = None,
+    keylog: KeyLog = None,
+    json: Report = None,
+    verbose: Verbose = False,
+) -> None:
+    """Be a charger: answer SDP, accept EVs, serve any number of them at once."""
+    from .errors import readable
+    from .sessions import Secured, run_secc
+
+    with readable():
+        run_secc(
+            iface=iface,
+            modes=tuple(item.value for item in mode or ()),
+            control=control.value if control else None,
+            config=config,
+            secured=Secured(lab_plain_tcp, cert, key, tuple(root or ()), keylog),
+            port=port,
+            sdp_port=None if no_sdp else sdp_port,
+            sessions=sessions,
+            speed=speed,
+            report=json,
+            verbose=verbose,
+        )
+
+
+@app.command(epilog=EPILOG)
+def evcc(
+    iface: Interface = "lo",
+    mode: Annotated[Mode | None, typer.Option("--mode", help="Energy service wanted [default: dc].")] = None,
+    control: Annotated[Control | None, typer.Option("--control", help="Use only this control mode.")] = None,
+    config: Config = None,
+    lab_plain_tcp: LabPlainTCP = False,
+    connect: Annotated[
+        str | None, typer.Option("--connect", metavar="HOST:PORT", help="Connect there, without SDP.")
+    ] = None,
+    sdp_port: Annotated[int, typer.Option("--sdp-port", help="UDP port of SDP.")] = 15118,
+    sessions: Annotated[int, typer.Option("--sessions", min=1, help="Sessions one after another.")] = 1,
+    speed: Speed = None,
+    cert: Chain = None,
+    key: Key = None,
+    root: Roots = None,
+    keylog: KeyLog = None,
+    json: Report = None,
+    verbose: Verbose = False,
+) -> None:
+    """Be a car: find a charger by SDP and charge at it."""
+    from .errors import readable
+    from .sessions import Secured, run_evcc
+
+    with readable():
+        run_evcc(
+            iface=iface,
+            mode=mode.value if mode else None,
+            control=control.value if control else None,
+            config=config,
+            secured=Secured(lab_plain_tcp, cert, key, tuple(root or ()), keylog),
+            connect=connect,
+            sdp_port=sdp_port,
+            sessions=sessions,
+            speed=speed,
+            report=json,
+            verbose=verbose,
+        )
+
+
+@app.command(epilog=EPILOG)
+def demo(
+    mode: Annotated[Mode, typer.Option("--mode", help="Energy service.")] = Mode.dc,
+    control: Annotated[Control, typer.Option("--control", help="Control mode.")] = Control.dynamic,
+    speed: Annotated[float, typer.Option("--speed", help="Simulated seconds per second.")] = 240.0,
+    json: Report = None,
+) -> None:
+    """Car and charger on this machine: a whole session over TCP on loopback, in seconds, without root."""
+    from .demo import run_demo
+    from .errors import readable
+
+    with readable():
+        run_demo(mode=mode.value, control=control.value, speed=speed, report=json)
+
+
+@app.command(epilog=EPILOG)
+def decode(
+    source: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[HEX | FILE | -]...", help="Hex digits, a file, or - for standard input."),
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            "--schema", help="Schema set of a bare EXI stream: sap, iso20_common, iso20_ac, iso20_dc, ..."
+        ),
+    ] = None,
+    compact: Annotated[bool, typer.Option("--compact", help="One line of JSON per message.")] = False,
+) -> None:
+    """Say in words what EXI or V2GTP bytes mean, as JSON.
+
+    Understands hex (V2GTP frames, or bare EXI), binary files, and JSON lines with a field [bold]exi[/bold] or
+    [bold]exi_hex[/bold]. For what is broken it prints what was decoded, the bit where it went wrong and what
+    was expected, and ends with exit code 1.
+    """
+    from .decode import run_decode
+    from .errors import readable
+
+    with readable():
+        run_decode(source or ["-"], schema=schema, compact=compact)
+
+
+def main() -> None:
+    """Entry point of the `hlc` script."""
+    app()

@@ -1,0 +1,150 @@
+"""`hlc demo`: a vehicle and a station in one process, over TCP on loopback, with a live view."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+import trio
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from iso15118.session.events import Role
+from iso15118.session.services import Family
+
+from ..charger import Site
+from ..clock import unix_offset
+from ..config import MODES, StationConfig, VehicleConfig
+from ..evcc import ChargeReport, charge
+from ..secc import ConnectionReport, Station, serve
+from ..transport import interface, tcp
+from ..transport.link import FrameRecord, Link
+from ..vehicle import Battery, Driver, SimulatedVehicle
+from . import summary
+from .errors import Exit
+
+_ROWS = 12
+_REFRESH = 8.0
+
+
+class View:
+    """What the terminal shows while the session runs; `record` is the link's frame sink."""
+
+    def __init__(self, vehicle: SimulatedVehicle) -> None:
+        self._vehicle = vehicle
+        self._lines: deque[tuple[int, Role, str, int, int]] = deque(maxlen=_ROWS)
+        self._target = vehicle.driver.target_soc
+        self.frames = 0
+
+    def record(self, frame: FrameRecord) -> None:
+        name = type(frame.message).__name__ if frame.message is not None else "?"
+        self.frames = frame.number
+        # A charge loop is two names in turn; show them once and count.
+        for index in (-2, -1):
+            if len(self._lines) >= -index and self._lines[index][2] == name:
+                _, role, _, size, times = self._lines[index]
+                self._lines[index] = (frame.number, role, name, size + len(frame.payload), times + 1)
+                return
+        self._lines.append((frame.number, frame.sender, name, len(frame.payload), 1))
+
+    def __rich__(self) -> RenderableType:
+        battery = self._vehicle.battery
+        messages = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for column in ("frame", "", "message", "times", "bytes"):
+            messages.add_column(column, justify="right" if column in ("frame", "times", "bytes") else "left")
+        for number, role, name, size, times in self._lines:
+            arrow = "[cyan]EV  →  [/]" if role is Role.EVCC else "[magenta]  ←  SE[/]"
+            messages.add_row(str(number), arrow, name, str(times) if times > 1 else "", str(size))
+        power = battery.voltage * battery.current / 1000
+        gauge = Table.grid(padding=(0, 2))
+        gauge.add_row(
+            Text(f"SoC {battery.soc:5.1f} %", style="bold"),
+            ProgressBar(total=100, completed=battery.soc, width=40, complete_style="green"),
+            Text(f"target {self._target:.0f} %", style="dim"),
+        )
+        gauge.add_row(
+            Text(f"{power:7.1f} kW", style="bold"),
+            ProgressBar(
+                total=battery.max_charge_power / 1000,
+                completed=max(0.0, power),
+                width=40,
+                complete_style="blue",
+            ),
+            Text(f"{battery.voltage:.0f} V {battery.current:.0f} A", style="dim"),
+        )
+        return Group(messages, Text(), gauge)
+
+
+def _scene(mode: str, control: str, speed: float) -> tuple[VehicleConfig, StationConfig]:
+    """A vehicle that needs some minutes of simulated time; a bidirectional one gives energy back first."""
+    service = MODES[mode]
+    start = 72.0 if service.family is Family.AC else 40.0
+    driver = Driver(target_soc=80, v2x_range=(30.0, 90.0))
+    site = Site()
+    if service.bidirectional and control == "scheduled":
+        driver.discharge_first_to = start - 2
+    elif service.bidirectional:
+        site.set_points = ((0.0, -20_000.0), (240.0, 150_000.0))
+    vehicle = VehicleConfig(
+        mode=mode,
+        control=control,
+        speed=speed,
+        battery=Battery(soc=start),
+        driver=driver,
+        evcc={"meter_interval": 1},
+    )
+    return vehicle, StationConfig(modes=(mode,), speed=speed, site=site)
+
+
+def run_demo(*, mode: str, control: str, speed: float, report: Path | None) -> None:
+    console = Console(stderr=str(report) == "-")
+    settings, station = _scene(mode, control, speed)
+    connections: list[ConnectionReport] = []
+
+    async def run() -> ChargeReport:
+        lo = interface.find("lo")
+        listener = await tcp.listen(lo)
+        port = listener.socket.getsockname()[1]
+        shared = Station(
+            station.session(), lambda: station.charger(unix_offset()), finished=connections.append
+        )
+        vehicle = settings.vehicle()
+        view = View(vehicle)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve, shared, [listener])
+            link = Link(await tcp.connect(("::1", port, 0, 0)), Role.EVCC, sink=view.record)
+            console.print(
+                f"[bold]EV and charger on [::1]:{port}[/], {mode}, {control} control, {speed:g} times real time"
+            )
+            with Live(view, console=console, auto_refresh=False, transient=False) as live:
+
+                async def refresh() -> None:
+                    while console.is_terminal:
+                        live.refresh()
+                        await trio.sleep(1 / _REFRESH)
+
+                nursery.start_soon(refresh)
+                result = await charge(link, settings.session(), vehicle)
+                live.refresh()
+            # The station sees the close of the connection; its report comes with it.
+            with trio.move_on_after(1):
+                while not connections:
+                    await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+        return result
+
+    result = trio.run(run)
+    console.print()
+    summary.show_charge(console, result, "summary")
+    for connection in connections:
+        if connection.deviations:
+            console.print("[dim]seen by the charger[/]")
+            summary.show_deviations(console, connection.deviations)
+    if report is not None:
+        summary.write(report, summary.of_charge(result))
+    if not result.session.ok:
+        raise typer.Exit(Exit.FAILED)

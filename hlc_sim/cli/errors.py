@@ -1,0 +1,64 @@
+"""Exit codes of `hlc`, and errors that end a command with a line instead of a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import NoReturn
+
+import typer
+
+
+class Exit(IntEnum):
+    """What a command's end means."""
+
+    OK = 0
+    FAILED = 1
+    """A session did not come to its proper end, or a frame could not be decoded."""
+    USAGE = 2
+    """The command line, a configuration file or an input file cannot be used."""
+    NO_CONNECTION = 3
+    """No SECC was found, or the connection could not be made or accepted."""
+    INTERRUPTED = 130
+    """Ctrl-C before the end."""
+
+
+EPILOG = (
+    "Exit codes: 0 all well; 1 a session did not come to its proper end, or a frame could not be decoded; "
+    "2 command line, configuration or input unusable; 3 no SECC found, or no connection; 130 interrupted."
+)
+
+
+def stop(message: str, code: Exit = Exit.USAGE) -> NoReturn:
+    """End the command with one line on standard error."""
+    typer.secho(f"hlc: {message}", err=True, fg=typer.colors.RED)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn the errors a user can cause into one line and an exit code."""
+    from ..config import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        stop(str(error))
+    except OSError as error:
+        text = (
+            error.strerror if error.strerror and not str(error.strerror).startswith("[Errno") else str(error)
+        )
+        stop(str(text or type(error).__name__), Exit.NO_CONNECTION)
+    except ValueError as error:
+        stop(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except BaseExceptionGroup as group:
+        only: BaseException = group
+        while isinstance(only, BaseExceptionGroup) and len(only.exceptions) == 1:
+            only = only.exceptions[0]
+        if isinstance(only, BaseExceptionGroup):
+            raise
+        with readable():
+            raise only from None
