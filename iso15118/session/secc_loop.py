@@ -16,7 +16,7 @@ from ..messages.common_types import (
 )
 from . import schedules
 from . import secc_values as values
-from .charger import ControlPilot
+from .charger import ControlPilot, VehicleReport
 from .events import Severity
 from .secc_context import Context, Refusal
 from .secc_notify import notification
@@ -46,8 +46,7 @@ def ac_loop(ctx: Context, request: ac.AC_ChargeLoopReq, now: float) -> ac.AC_Cha
             "V2G20-2654",
         )
     present = values.per_phase(element, "ev_present_active_power") or (0.0,)
-    ctx.report = replace(
-        ctx.report,
+    ctx.report = VehicleReport(
         ac=limits,
         needs=_needs(ctx, element),
         display=request.display_parameters,
@@ -74,8 +73,7 @@ def dc_loop(ctx: Context, request: dc.DC_ChargeLoopReq, now: float) -> dc.DC_Cha
     limits = values.dc_limits_of_loop(element, stated)
     _compare_limits(ctx, limits, stated)
     present = float(request.ev_present_voltage)
-    ctx.report = replace(
-        ctx.report,
+    ctx.report = VehicleReport(
         dc=limits,
         needs=_needs(ctx, element),
         display=request.display_parameters,
@@ -129,16 +127,9 @@ def _variant(ctx: Context, element: Any) -> tuple[bool, bool]:
 
 def _needs(ctx: Context, element: Any) -> MobilityNeeds:
     """The loop's needs over those of the schedule exchange, which alone state the states of charge."""
-    needs = values.needs_of(element)
-    known = ctx.report.needs
     if values.v2x_pair_broken(element):
         ctx.tolerate("one V2X energy request without the other", "both or neither", "V2G20-2681")
-    return replace(
-        needs,
-        departure=known.departure if needs.departure is None else needs.departure,
-        min_soc=known.min_soc,
-        target_soc=known.target_soc,
-    )
+    return values.needs_of(element, ctx.report.needs)
 
 
 def _common_part(

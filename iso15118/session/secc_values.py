@@ -115,12 +115,20 @@ def dc_limits_of_loop(mode: Any, known: DCLimits) -> DCLimits:
     return replace(known, **changes) if changes else known
 
 
-def needs_of(mode: Any) -> MobilityNeeds:
-    """Departure, states of charge and energies of a schedule or charge-loop request, where it has them."""
+def needs_of(mode: Any, known: MobilityNeeds | None = None) -> MobilityNeeds:
+    """Departure, states of charge and energies of a schedule or charge-loop request; what its type does not
+    have stays as `known`.
+    """
+    departure = getattr(mode, "departure_time", None)
+    minimum, target = getattr(mode, "minimum_soc", None), getattr(mode, "target_soc", None)
+    if known is not None:
+        departure = known.departure if departure is None else departure
+        minimum = known.min_soc if minimum is None else minimum
+        target = known.target_soc if target is None else target
     return MobilityNeeds(
-        departure=getattr(mode, "departure_time", None),
-        min_soc=getattr(mode, "minimum_soc", None),
-        target_soc=getattr(mode, "target_soc", None),
+        departure=departure,
+        min_soc=minimum,
+        target_soc=target,
         target_energy=_number(mode.ev_target_energy_request),
         max_energy=_number(mode.ev_maximum_energy_request),
         min_energy=_number(mode.ev_minimum_energy_request),
