@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,12 +64,17 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-@cache
-def codec(schema_set: SchemaSet | str) -> Codec:
-    """The codec of a schema set, made on first use and kept."""
-    from ..messages.schema_sets import schema_of
+_CODECS: dict[str, Codec] = {}
 
-    return Codec(schema_of(schema_set))
+
+def codec(schema_set: SchemaSet | str) -> Codec:
+    """The codec of a schema set, made on first use and kept. ValueError for an unknown set."""
+    try:
+        return _CODECS[schema_set]
+    except KeyError:
+        from ..messages.schema_sets import schema_of
+
+        return _CODECS.setdefault(schema_set, Codec(schema_of(schema_set)))
 
 
 def _set_of(message: Any) -> SchemaSet:

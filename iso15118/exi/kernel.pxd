@@ -71,10 +71,10 @@ cdef class Decoder:
     cpdef Py_ssize_t length(self, int extra) except? -1
     @cython.locals(
         pos=Py_ssize_t, i=Py_ssize_t, k=Py_ssize_t, left=int, right=int, source="const unsigned char*",
-        target="unsigned char*", result=bytearray
+        target="unsigned char*", result=bytes
     )
     cpdef bytes take(self, Py_ssize_t n)
-    @cython.locals(start=Py_ssize_t, at=Py_ssize_t, octets=bytes)
+    @cython.locals(start=Py_ssize_t, at=Py_ssize_t)
     cpdef str string(self, Py_ssize_t n)
     @cython.locals(coding=int, code=int, negative=int)
     cpdef object value(self, Simple simple)
@@ -87,6 +87,7 @@ cdef class Decoder:
     cpdef object document(self, list roots, int width)
     @cython.locals(child_type=Type)
     cpdef object element(self, Production production, int depth)
+    cpdef int reserve(self, int depth) except -1
     @cython.locals(
         state=State, production=Production, child_type=Type, code=int, action=int, count=int, name=str
     )
@@ -122,9 +123,9 @@ cdef class Encoder:
     cpdef int value(self, Simple simple, object value) except -1
     @cython.locals(child_type=Type)
     cpdef int element(self, Production production, object value, int depth) except -1
-    @cython.locals(
-        state=State, production=Production, child_type=Type, slot=Slot, end=Production, term=int, action=int,
-        count=int
-    )
+    cpdef int reserve(self, int depth) except -1
+    @cython.locals(state=State, production=Production, slot=Slot, end=Production, count=int)
     cpdef int emit(self, object obj, Type type_, int depth) except -1
+    @cython.locals(production=Production, child_type=Type, term=int, action=int)
+    cpdef Production item(self, State state, Slot slot, object item, int depth)
     cpdef object error(self, object value, str why)

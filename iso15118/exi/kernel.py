@@ -31,6 +31,8 @@ from .errors import EXIDecodeError, EXIEncodeError
 COMPILED: bool = not __file__.endswith(".py")
 
 _PADDING = bytes(8)
+_PATH = 12
+"""Places in a path at first; no message of ISO 15118 is deeper."""
 
 
 class Simple:
@@ -41,7 +43,7 @@ class Simple:
 
     __slots__ = ("base", "cls", "codes", "coding", "frame", "members", "name", "width")
 
-    def __init__(self, coding: int, name: str, base: str, cls: type, width: int = 0, members: Any = ()) -> None:
+    def __init__(self, coding: int, name: str, base: str, cls: Any, width: int = 0, members: Any = ()) -> None:
         self.coding = coding
         self.name = name
         self.base = base
@@ -168,7 +170,7 @@ class Decoder:
         self.pos = 0
         self.program = program
         self.root: Any = None
-        self.path: list[Any] = [None] * (MAX_DEPTH + 2)
+        self.path: list[Any] = [None] * _PATH
         self.depth = 0
         self.deviations: Any = deviations
         self.tables: Any = tables
@@ -248,22 +250,22 @@ class Decoder:
         if left == 0:
             return self.owner[i : i + n]
         right = 8 - left
-        if not COMPILED:
+        if not COMPILED or n < 2:
             return (int.from_bytes(self.owner[i : i + n + 1]) >> right).to_bytes(n + 1)[1:]
-        result = bytearray(n)
+        result = self.owner[i : i + n]
         source = self.octets
-        target = result
+        target: Any = result  # in C a pointer into an object that nobody else has seen yet
         for k in range(n):
             target[k] = (source[i + k] << left | source[i + k + 1] >> right) & 255
-        return bytes(result)
+        return result
 
     def string(self, n: int) -> str:
         """`n` code points."""
         start = self.pos
-        octets = self.take(n)
-        if octets.isascii():
-            return octets.decode("ascii")
-        self.pos = start
+        try:
+            return self.take(n).decode("ascii")
+        except UnicodeDecodeError:
+            self.pos = start
         characters: list[str] = []
         for _ in range(n):
             at = self.pos
@@ -371,6 +373,11 @@ class Decoder:
         value = self.simple_content(production.simple)  # type: ignore[arg-type]
         return value if production.wrapper is None else production.wrapper(value=value)
 
+    def reserve(self, depth: int) -> None:
+        """Make room in the path for an element at `depth` and one inside it."""
+        while len(self.path) < depth + 2:
+            self.path.append(None)
+
     def fill(self, obj: Any, type_: Type, depth: int) -> Any:
         """Read attributes, content and EE of an element of `type_` into `obj`.
 
@@ -378,6 +385,7 @@ class Decoder:
         """
         if depth >= MAX_DEPTH:
             raise self.error(f"elements nested deeper than {MAX_DEPTH}")
+        self.reserve(depth)
         for name in type_.lists:
             setattr(obj, name, [])
         state = type_.start
@@ -433,13 +441,12 @@ class Decoder:
                     setattr(obj, production.field, value)
             self.depth = depth
             state = production.target  # type: ignore[assignment]
-            if production.count:
-                if production.count > 0:
-                    count = production.count
-                else:
-                    count += 1
-                    if count == production.limit:
-                        state = production.full  # type: ignore[assignment]
+            if production.count > 0:
+                count = production.count
+            elif production.count < 0:
+                count += 1
+                if count == production.limit:
+                    state = production.full  # type: ignore[assignment]
 
     def error(self, reason: str, expected: str = "") -> EXIDecodeError:
         """An error at the present position, with the path and the message so far."""
@@ -462,7 +469,7 @@ class Encoder:
         self.octets[0] = HEADER
         self.pos = 8
         self.limit = 8 * 128
-        self.path: list[Any] = [None] * (MAX_DEPTH + 2)
+        self.path: list[Any] = [None] * _PATH
         self.depth = 0
         self.names: Any = None
         self.undeclared: Any = None
@@ -513,7 +520,7 @@ class Encoder:
         right = pos & 7
         if right == 0:
             self.buffer[i : i + n] = octets
-        elif not COMPILED:
+        elif not COMPILED or n == 0:
             shifted = (int.from_bytes(octets) << (8 - right)).to_bytes(n + 1)
             self.buffer[i] |= shifted[0]
             self.buffer[i + 1 : i + n + 1] = shifted[1:]
@@ -521,13 +528,14 @@ class Encoder:
             left = 8 - right
             source = octets
             target = self.octets
-            for k in range(n):
-                target[i + k] |= source[k] >> right
-                target[i + k + 1] = (source[k] << left) & 255
+            target[i] |= source[0] >> right
+            for k in range(1, n):
+                target[i + k] = (source[k - 1] << left | source[k] >> right) & 255
+            target[i + n] = (source[n - 1] << left) & 255
 
     def finish(self) -> bytes:
         """The stream, padded with zeros to the octet."""
-        return bytes(self.buffer[: (self.pos + 7) >> 3])
+        return bytes(self.octets[: (self.pos + 7) >> 3])
 
     # Values
 
@@ -590,10 +598,16 @@ class Encoder:
             self.value(production.simple, held)  # type: ignore[arg-type]
             self.put(0, 1)
 
+    def reserve(self, depth: int) -> None:
+        """Make room in the path for an element at `depth` and one inside it."""
+        while len(self.path) < depth + 2:
+            self.path.append(None)
+
     def emit(self, obj: Any, type_: Type, depth: int) -> None:
         """Write the attributes and the content of `obj`, and EE."""
         if depth >= MAX_DEPTH:
             raise self.error(obj, f"is nested deeper than {MAX_DEPTH} elements")
+        self.reserve(depth)
         state = type_.start
         count = 0
         for slot in type_.slots:
@@ -602,46 +616,53 @@ class Encoder:
                 continue
             self.path[depth] = slot
             self.depth = depth + 1
-            for item in value if slot.is_list else (value,):
-                term = slot.term
-                if term < 0:
-                    term = self.program.term(self, slot, item)
-                production = state.by_term[term]
-                if production is None:
-                    raise self.program.misplaced(self, state, item)
-                action = production.action
-                if action == SIMPLE_ELEMENT:
-                    self.put(production.code << 1, production.width + 1)
-                    held = item if production.wrapper is None else item.value
-                    self.value(production.simple, held)  # type: ignore[arg-type]
-                    self.put(0, 1)
-                else:
-                    self.put(production.code, production.width)
-                    if action == COMPLEX_ELEMENT:
-                        child_type = production.type
-                        if type(item) is not child_type.cls:  # type: ignore[union-attr]
-                            raise self.error(item, f"is not a {child_type.cls.__name__}")  # type: ignore[union-attr]
-                        self.emit(item, child_type, depth + 1)  # type: ignore[arg-type]
-                        self.depth = depth + 1
-                    elif action == MIXED_TEXT:
-                        self.text(item)
-                    elif action == ANY_ELEMENT:
-                        self.program.put_any_element(self, item, depth + 1)
-                    else:
-                        self.value(production.simple, item)  # type: ignore[arg-type]
+            if not slot.is_list:
+                state = self.item(state, slot, value, depth).target  # type: ignore[assignment]
+                continue
+            for item in value:
+                production = self.item(state, slot, item, depth)
                 state = production.target  # type: ignore[assignment]
-                if production.count:
-                    if production.count > 0:
-                        count = production.count
-                    else:
-                        count += 1
-                        if count == production.limit:
-                            state = production.full  # type: ignore[assignment]
+                if production.count > 0:
+                    count = production.count
+                elif production.count < 0:
+                    count += 1
+                    if count == production.limit:
+                        state = production.full  # type: ignore[assignment]
         self.depth = depth
         end = state.end
         if end is None:
             raise self.program.misplaced(self, state, obj)
         self.put(end.code, end.width)
+
+    def item(self, state: State, slot: Slot, item: Any, depth: int) -> Production:
+        """Write one attribute, element or text; the production that did."""
+        term = slot.term
+        if term < 0:
+            term = self.program.term(self, slot, item)
+        production = state.by_term[term]
+        if production is None:
+            raise self.program.misplaced(self, state, item)
+        action = production.action
+        if action == SIMPLE_ELEMENT:
+            self.put(production.code << 1, production.width + 1)
+            held = item if production.wrapper is None else item.value
+            self.value(production.simple, held)  # type: ignore[arg-type]
+            self.put(0, 1)
+            return production
+        self.put(production.code, production.width)
+        if action == COMPLEX_ELEMENT:
+            child_type = production.type
+            if type(item) is not child_type.cls:  # type: ignore[union-attr]
+                raise self.error(item, f"is not a {child_type.cls.__name__}")  # type: ignore[union-attr]
+            self.emit(item, child_type, depth + 1)  # type: ignore[arg-type]
+            self.depth = depth + 1
+        elif action == MIXED_TEXT:
+            self.text(item)
+        elif action == ANY_ELEMENT:
+            self.program.put_any_element(self, item, depth + 1)
+        else:
+            self.value(production.simple, item)  # type: ignore[arg-type]
+        return production
 
     def error(self, value: Any, why: str) -> EXIEncodeError:
         return EXIEncodeError(self.program.encode_path(self), value, why)

@@ -298,6 +298,7 @@ class SecondLevel:
     def named_element(self, decoder: kernel.Decoder, name: QName, depth: int) -> Any:
         if depth >= codings.MAX_DEPTH:
             raise decoder.error(f"elements nested deeper than {codings.MAX_DEPTH}")
+        decoder.reserve(depth)
         production = self.codec.root_named(name)
         if production is None:
             decoder.path[depth - 1] = _named(name)
@@ -439,6 +440,7 @@ def put_any_element(codec: Codec, encoder: kernel.Encoder, item: Any, depth: int
     """The counterpart of `any_element`: qualified name and content after SE(*)."""
     if depth >= codings.MAX_DEPTH:
         raise encoder.error(item, f"is nested deeper than {codings.MAX_DEPTH} elements")
+    encoder.reserve(depth)
     if encoder.names is None:
         encoder.names = codec.names.copy()
         encoder.undeclared = set()

@@ -92,11 +92,14 @@ class OneOf(msgspec.Struct, frozen=True):
 
 
 class _NodeMeta(msgspec.StructMeta):
-    """Makes every class keyword-only, so that a required field may follow an optional one."""
+    """Makes every class keyword-only, so that a required field may follow an optional one.
+
+    Messages are trees: the cyclic garbage collector need not look at them.
+    """
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
         return super().__new__(
-            mcls, name, bases, namespace, **{"kw_only": True, "omit_defaults": True, **options}
+            mcls, name, bases, namespace, **{"kw_only": True, "omit_defaults": True, "gc": False, **options}
         )
 
 
