@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from iso15118.messages.validation import validate
 from iso15118.session.events import Role, Severity
-from iso15118.session.judge import Finding, Judge, LinkFacts, Observed, Outcome
+from iso15118.session.judge import RULES, Finding, Judge, LinkFacts, Observed, Outcome
+from iso15118.session.judge.scale import ScaleJudge, ScaleVerdict
 from iso15118.session.timers import STRICT, Profile
 
 from . import events as ev
@@ -29,6 +30,8 @@ class Verdict:
     events: int = 0
     notes: list[str] = field(default_factory=list)
     """What could not be judged."""
+    scale: dict[int, list[ScaleVerdict]] = field(default_factory=dict)
+    """By connection, if asked for."""
 
     def add(self, finding: Finding) -> None:
         self.counts[finding.rule.id] += 1
@@ -37,8 +40,6 @@ class Verdict:
 
     def of(self, *severities: Severity) -> int:
         """How many findings there are of these severities, kept or not."""
-        from iso15118.session.judge import RULES
-
         return sum(count for rule, count in self.counts.items() if RULES[rule].severity in severities)
 
 
@@ -50,10 +51,12 @@ class Checker:
         *,
         profile: Profile = STRICT,
         lab_plain_tcp: bool = False,
+        scale: bool = False,
         observer: Callable[[Finding], None] | None = None,
     ) -> None:
         self._profile = profile
         self._lab = lab_plain_tcp
+        self._scale: dict[int, ScaleJudge] | None = {} if scale else None
         self._observer = observer
         self._judges: dict[int, Judge] = {}
         self._decoders: dict[int, Decoder] = {}
@@ -91,6 +94,8 @@ class Checker:
                 self._sdp(event)
             case ev.SLAC() if event.name.endswith(("SLAC_MATCH.CNF", "SLAC_MATCH_CNF")):
                 self._link_up = event.time
+            case ev.Sample() if self._scale and event.source == "charger":
+                next(reversed(self._scale.values())).sample(event.values, event.time)
             case ev.Note() if event.level in ("warning", "error") and len(self._verdict.notes) < 100:
                 self._verdict.notes.append(event.text)
             case _:
@@ -104,6 +109,8 @@ class Checker:
                 self._verdict.notes.append(
                     f"connection {number} speaks {outcome.protocol}, which is not judged"
                 )
+        for number, scale in (self._scale or {}).items():
+            self._verdict.scale[number] = scale.verdicts()
         return self._verdict
 
     def _judge(self, connection: int) -> Judge:
@@ -116,6 +123,8 @@ class Checker:
                 judge.link_up(self._link_up)
                 self._link_up = None
             self._judges[connection] = judge
+            if self._scale is not None:
+                self._scale[connection] = ScaleJudge(judge.context)
         return judge
 
     def _sdp(self, event: ev.SDP) -> None:
@@ -138,6 +147,8 @@ class Checker:
         time = event.time or None
         observed = Observed(event.number, time, role, event.payload_type, message, error, problems)
         self._judge(event.connection).frame(observed)
+        if self._scale is not None:
+            self._scale[event.connection].frame(observed)
 
 
 def _mutual(event: ev.TLS) -> bool | None:
@@ -146,9 +157,15 @@ def _mutual(event: ev.TLS) -> bool | None:
     return bool(event.client_certificates) if event.server_certificates else None
 
 
-def check(events: Iterable[ev.Event], *, profile: Profile = STRICT, lab_plain_tcp: bool = False) -> Verdict:
+def check(
+    events: Iterable[ev.Event],
+    *,
+    profile: Profile = STRICT,
+    lab_plain_tcp: bool = False,
+    scale: bool = False,
+) -> Verdict:
     """Judge a recording."""
-    checker = Checker(profile=profile, lab_plain_tcp=lab_plain_tcp)
+    checker = Checker(profile=profile, lab_plain_tcp=lab_plain_tcp, scale=scale)
     for event in events:
         checker.see(event)
     return checker.verdict()

@@ -309,7 +309,7 @@ class Judge:
         elif isinstance(verdict, Violation):
             asked.out_of_order = True
             expected = " or ".join(verdict.expected) or "nothing more"
-            self._find(ORDER, Role.EVCC, verdict.text, expected, verdict.requirements[-1])
+            self._find(ORDER, Role.EVCC, verdict.text, expected, verdict.requirements[:2][-1])
         elif verdict.note:
             row = self._state.row if stream is None else self._state.side(stream)
             self._find(TOLERATED, Role.EVCC, verdict.note, " or ".join(row.next))

@@ -58,10 +58,9 @@ def _kind(bidirectional: bool) -> str:
 def requested_kind(context: Context, request: Any) -> Iterator[Fault]:
     """Limits for discharging are given exactly when a BPT service is selected."""
     mode = request.energy_transfer_mode
-    if context.bidirectional is not None and _is_bpt(mode) is not context.bidirectional:
-        yield Fault(
-            f"{type(mode).__name__} for service {context.mode.service.value}", _kind(context.bidirectional)
-        )  # type: ignore[union-attr]
+    if context.mode is not None and _is_bpt(mode) is not context.mode.bidirectional:
+        service = context.mode.service.value
+        yield Fault(f"{type(mode).__name__} for service {service}", _kind(context.mode.bidirectional))
 
 
 @on_response("parameters.answer-kind", *_CPD_RES)
