@@ -216,10 +216,12 @@ class TLSStream(trio.abc.Stream):
         while True:
             try:
                 done = self._engine.step()
-            except EngineError as error:
+            except Exception as error:
                 with suppress(trio.BrokenResourceError):  # the peer may be gone before our alert
                     await self._flush()
-                raise self._error(str(error)) from None
+                if isinstance(error, EngineError):
+                    raise self._error(str(error)) from None
+                raise
             await self._flush()
             if done:
                 break

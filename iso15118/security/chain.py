@@ -107,7 +107,8 @@ def check_chain(
     """Check a chain of DER certificates, leaf first.
 
     `now` is in seconds since the epoch, UTC. `staples` has the OCSP response (DER) for each certificate, or
-    None. With `first_fault` the walk stops at the first error, which decides the alert either way.
+    None where an SECC stapled none, which is at least remarked; empty, if none were asked for. With
+    `first_fault` the walk stops at the first error, which decides the alert either way.
     """
     walk = _Walk(list(chain), role, roots, datetime.fromtimestamp(now, UTC), policy or Policy())
     walk.staples, walk.require_staples, walk.crls = list(staples), require_staples, crls
@@ -217,6 +218,8 @@ class _Walk:
                 )
             elif self.require_staples is Staples.ALL or (self.require_staples is Staples.LEAF and index == 0):
                 yield Fault(Rule.STAPLE_MISSING, index, "no OCSP response was stapled")
+            elif index < len(self.staples) and self.role is Role.SECC:
+                yield Fault(Rule.STAPLE_MISSING, index, "no OCSP response was stapled", remark=True)
             for crl in self.crls:
                 if crl.issuer == issuer.certificate.subject:
                     yield from self._crl_faults(crl, parsed, issuer, index)

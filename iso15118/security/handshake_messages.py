@@ -14,6 +14,9 @@ HANDSHAKE_RECORD = 22
 MAX_HELLO = 1 << 16
 """A ClientHello larger than this many octets is refused: real ones take a few hundred."""
 
+MAX_RECORD = 1 << 14
+"""Octets of plaintext in one record; an empty handshake record is illegal (RFC 8446 section 5.1)."""
+
 _GREASE = frozenset(0x0A0A + 0x1010 * i for i in range(16))
 
 
@@ -169,6 +172,8 @@ def client_hello_message(records: bytes) -> bytes | None:
         if records[position] != HANDSHAKE_RECORD:
             raise NotTLSError(f"a record of type {records[position]} inside the ClientHello")
         size = int.from_bytes(records[position + 3 : position + 5], "big")
+        if not 0 < size <= MAX_RECORD:
+            raise NotTLSError(f"a handshake record of {size} octets")
         message += records[position + 5 : position + 5 + size]
         position += 5 + size
     if len(message) < 4:

@@ -45,6 +45,8 @@ ECDSA_SHA512 = Algorithm(_ECDSA_URI + "sha512", _SHA512_URI, 132, 64)
 """ISO 15118-20 with secp521r1."""
 ED448 = Algorithm(_ED448_URI, _SHAKE256_URI, 114, 64)
 """ISO 15118-20 with Ed448; the digest is the first 64 octets of SHAKE256."""
+ED448_RFC_9231 = Algorithm(ED448_RFC_9231_URI, _SHAKE256_URI, 114, 64)
+"""The same by another name, to write what some stacks write."""
 ECDSA_SHA256 = Algorithm(_ECDSA_URI + "sha256", _SHA256_URI, 64, 32)
 """ISO 15118-2 with secp256r1; some -20 stacks use it too."""
 

@@ -107,12 +107,16 @@ def make_signature(
     key: SigningKey,
     *,
     grammar: Grammar = Grammar.XMLDSIG,
+    method: Algorithm | None = None,
     deterministic: bool = False,
 ) -> xmldsig.Signature:
-    """The Signature element over `elements`, with the algorithms that go with `key`."""
+    """The Signature element over `elements`, with the algorithms that go with `key`.
+
+    `method` puts other names into it (and digests accordingly), to write what another stack would.
+    """
     if not elements:
         raise SignatureError("there is no element to sign")
-    method = algorithm_of(key)
+    method = method or algorithm_of(key)
     transform = xmldsig.Transform(algorithm=CANONICAL_EXI)
     references = [
         xmldsig.Reference(
@@ -138,13 +142,14 @@ def sign_message(
     *,
     target: Target = Target.ELEMENT,
     grammar: Grammar = Grammar.XMLDSIG,
+    method: Algorithm | None = None,
     deterministic: bool = False,
 ) -> Message:
     """A copy of the message with the Signature in its header. SignatureError if it has nothing to sign."""
     elements = _targets(message, target)
     if not elements:
         raise SignatureError(f"{type(message).__name__}: no element with an Id to sign")
-    signature = make_signature(elements, key, grammar=grammar, deterministic=deterministic)
+    signature = make_signature(elements, key, grammar=grammar, method=method, deterministic=deterministic)
     header = msgspec.structs.replace(message.header, signature=signature)
     return msgspec.structs.replace(message, header=header)
 

@@ -83,6 +83,8 @@ def test_hello_may_be_spread_over_records(size: int) -> None:
         (bytes.fromhex("01fe8001"), "V2GTP"),
         (b"\x16\x02", "second octet 0x02"),
         (b"\x16\x03\x01\x00\x04\x02\0\0\0", "type 2"),
+        (b"\x16\x03\x01\x00\x00", "record of 0 octets"),
+        (b"\x16\x03\x01\x40\x01", "record of 16385 octets"),
         (b"\x16\x03\x01\x00\x04\x01\xff\xff\xff", "of 16777219 octets"),
         (b"\x16\x03\x01\x00\x01\x01\x17\x03\x03\x00\x01\0", "record of type 23"),
     ],

@@ -160,6 +160,36 @@ async def test_unchecked_peer_is_accepted_and_reported() -> None:
     assert secc.facts.verdict.alert == 48
 
 
+async def test_missing_staples_are_remarked() -> None:
+    hierarchy = mint()
+    _, evcc = await pair(secc_config(hierarchy), evcc_config(hierarchy))
+    assert evcc.facts.verdict is not None
+    assert [(fault.rule, fault.index) for fault in evcc.facts.verdict.remarks] == [
+        (chain.Rule.STAPLE_MISSING, 1),
+        (chain.Rule.STAPLE_MISSING, 2),
+    ]
+
+
+async def test_a_checker_that_fails_accepts_nobody() -> None:
+    hierarchy = mint()
+
+    def broken_clock() -> float:
+        raise ZeroDivisionError("no time")
+
+    near, far = trio.testing.memory_stream_pair()
+
+    async def serve() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await secure(far, secc_config(hierarchy, now=broken_clock), server_side=True)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        secured = await secure(near, evcc_config(hierarchy), server_side=False)
+        with pytest.raises(TLSError) as caught:
+            await secured.receive_some()
+        assert caught.value.alert == 80
+
+
 async def test_staples_below_the_leaf_can_be_demanded() -> None:
     hierarchy = mint()
     demanding = evcc_config(hierarchy, require_staples=chain.Staples.ALL)
