@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 import trio
@@ -14,6 +15,22 @@ from iso15118.slac.messages import LOCAL_MODEM, Mac
 
 from .link import Link, LinkDown
 from .wire import mmtype_of, packet
+
+
+class single_exceptions(AbstractContextManager[None], AbstractAsyncContextManager[None]):
+    """A nursery wraps even a single exception; callers of ours get it as it was raised. For ``with`` and
+    ``async with``, around the nursery."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        found = error
+        while isinstance(found, BaseExceptionGroup) and len(found.exceptions) == 1:
+            found = found.exceptions[0]
+        if found is not None and found is not error:
+            raise found from found.__cause__
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.__exit__(kind, error, trace)
+
 
 Listener = Callable[[bytes], None]
 

@@ -26,7 +26,7 @@ from iso15118.slac.messages import Mac
 
 from . import netns
 from .attach import RunningPowerline
-from .matching import single_exceptions
+from .host import single_exceptions
 from .rawsocket import RawLink
 from .simulated import Powerline
 from .simulated_modem import SimulatedModem
@@ -51,6 +51,7 @@ class LabHost:
 @dataclass(slots=True)
 class Lab:
     powerline: Powerline
+    running: RunningPowerline
     hosts: dict[str, LabHost] = field(default_factory=dict)
     ports: dict[str, TapPort | VethPort] = field(default_factory=dict)
 
@@ -65,13 +66,13 @@ class Lab:
 
 
 class TapPort:
-    """Frames between a modem and a TAP interface."""
+    """Frames between a TAP interface and its modem; with several in ``modems``, a switch."""
 
     def __init__(self, descriptor: int, running: RunningPowerline, modem: SimulatedModem) -> None:
         self.descriptor = descriptor
         self.dropped = 0
+        self.modems = [modem]
         self._running = running
-        self._modem = modem
 
     def deliver(self, frame: bytes) -> None:
         try:
@@ -88,7 +89,8 @@ class TapPort:
                 burst = 0
                 await trio.lowlevel.wait_readable(self.descriptor)
                 continue
-            self._running.transmit(self._modem, frame)
+            for modem in self.modems:
+                self._running.transmit(modem, frame)
             burst += 1
             if burst >= 64:
                 burst = 0
@@ -151,8 +153,8 @@ async def powerline_lab(
     if reason:
         raise netns.NoNamespaces(reason)
     attachment = attachment or best_attachment()
-    lab = Lab(powerline)
     running = RunningPowerline(powerline)
+    lab = Lab(powerline, running)
     made: list[str] = []
     try:
         async with single_exceptions(), trio.open_nursery() as nursery:

@@ -46,7 +46,7 @@ from iso15118.slac import (
 )
 from iso15118.slac.keys import Entropy
 
-from .host import Host
+from .host import Host, single_exceptions
 from .link import Link, LinkDown
 from .modems import Modem, detect
 from .wire import MalformedMme, build, parse
@@ -217,18 +217,6 @@ class Slac:
 
 
 # --- entry points -----------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def single_exceptions() -> AsyncIterator[None]:
-    """A nursery wraps even a single exception; callers of ours get it as it was raised."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        raise error from error.__cause__
 
 
 def _open(link: Link | str) -> Link:

@@ -118,11 +118,6 @@ class Modem:
     async def pib(self) -> PibFacts:
         raise Unsupported(f"{self.vendor}: no parameter block to read")
 
-    async def visible_networks(self) -> int | None:
-        """Networks the modem hears, its own included; 0 means no coordinator is in reach."""
-        cnf = await self.host.request(lm.CM_NW_INFO_REQ(), timeout=0.2, answer=lm.CM_NW_INFO_CNF)
-        return None if cnf is None else int(cnf.num_networks)
-
 
 class QualcommModem(Modem):
     vendor = "Qualcomm"

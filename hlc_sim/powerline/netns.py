@@ -135,20 +135,20 @@ def create_veth(name: str, interface: str, mac: Mac, outside: str) -> None:
     _settle(name, interface)
     _ip("-n", name, "link", "set", interface, "address", mac_text(mac), "up")
     _ip("link", "set", outside, "up")
-    offloads_off(outside)
+    set_offloads(outside, False)
     with inside(name):
-        offloads_off(interface)
+        set_offloads(interface, False)
 
 
 def delete_link(interface: str) -> None:
     subprocess.run(["ip", "link", "del", interface], capture_output=True, check=False)
 
 
-def offloads_off(interface: str) -> None:
-    """Checksums finished, no segmentation offload, so that frames are as they would be on a wire."""
+def set_offloads(interface: str, on: bool) -> None:
+    """Off: checksums finished, no segmentation offload, so that frames are as they would be on a wire."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         for command in _OFFLOADS:
-            value = ctypes.create_string_buffer(struct.pack("II", command, 0))
+            value = ctypes.create_string_buffer(struct.pack("II", command, on))
             request = struct.pack("16sP", interface.encode(), ctypes.addressof(value))
             try:
                 fcntl.ioctl(control, _SIOCETHTOOL, request.ljust(40, b"\0"))

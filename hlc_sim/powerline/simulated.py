@@ -171,7 +171,7 @@ class Powerline:
     def transmit(self, modem: SimulatedModem, frame: bytes, now: float) -> None:
         """A host hands its modem a frame."""
         if now > self.now:
-            self._out.extend(self.advance(now))
+            self._out = self.advance(now) + self._out  # due before this frame; still to be fetched
         if self.observer:
             self.observer(self.now, f"host -> {modem.name}", frame)
         if len(frame) < 14:

@@ -1,0 +1,387 @@
+"""The commands of the powerline: slac, powerline, sniff, doctor. ``app`` is a typer application of its own;
+the four functions can be mounted one by one as well."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import trio
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, help="HomePlug Green PHY: real modems and a simulated powerline.")
+out = Console(highlight=False, emoji=False)  # addresses are full of what looks like emoji names
+err = Console(stderr=True, highlight=False, emoji=False)
+
+
+def _fail(message: str, code: int = 1) -> NoReturn:
+    err.print(f"[red]{escape(message)}[/]")
+    raise typer.Exit(code)
+
+
+def _scapy() -> None:
+    try:
+        import scapy  # noqa: F401
+    except ImportError:
+        _fail("this needs scapy: pip install 'hlc-sim[hpgp]'", 2)
+
+
+# --- slac ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def slac(
+    role: Annotated[str, typer.Argument(help="ev or evse")],
+    iface: Annotated[str, typer.Option(help="interface of the modem")],
+    direct: Annotated[float, typer.Option(help="EV: up to this many dB a station is taken as found")] = 40.0,
+    indirect: Annotated[
+        float, typer.Option(help="EV: up to this many dB it may prove itself by validation")
+    ] = 80.0,
+    requests: Annotated[int, typer.Option(help="EV: CM_SLAC_PARM.REQ per survey")] = 3,
+    synth_attenuation: Annotated[
+        int | None, typer.Option(help="EVSE: dB, if the modem measures none")
+    ] = None,
+    offset: Annotated[float, typer.Option(help="EVSE: dB added to what the modem measures")] = 0.0,
+    stay: Annotated[bool, typer.Option(help="watch the link until Ctrl-C, then leave the network")] = False,
+    timeout: Annotated[float, typer.Option(help="seconds to wait for the match")] = 120.0,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="every message")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the match as JSON on standard output")] = False,
+) -> None:
+    """Match as an EV or an EVSE, without a control pilot; print the match and the attenuation."""
+    if role not in ("ev", "evse"):
+        _fail(f"role: ev or evse expected, got {role!r}", 2)
+    _scapy()
+    from iso15118.slac import EvseSlacConfig, EvSlacConfig
+
+    from .link import LinkDown
+    from .matching import SlacFailed, ev_slac, evse_slac
+
+    started = time.monotonic()
+
+    def observe(_when: float, action: Any) -> None:
+        line = _action(action, verbose)
+        if line and not as_json:
+            out.print(f"[dim]{time.monotonic() - started:7.3f}[/] {line}")
+
+    async def run() -> None:
+        if role == "ev":
+            ev = EvSlacConfig(
+                bytes(6), signalattn_direct=direct, signalattn_indirect=indirect, survey_requests=requests
+            )
+            context: Any = ev_slac(iface, config=ev, observer=observe)
+        else:
+            evse = EvseSlacConfig(bytes(6), synth_attenuation=synth_attenuation, attenuation_offset=offset)
+            context = evse_slac(iface, config=evse, observer=observe)
+        async with context as running:
+            if not as_json:
+                out.print(f"modem: {escape(str(running.modem.info))}")
+            with trio.fail_after(timeout):
+                match = await running.matched()
+            _print_match(match, as_json)
+            if stay:
+                try:
+                    reason = await running.lost()
+                    out.print(f"link lost: {escape(reason)}")
+                finally:
+                    with trio.move_on_after(10) as scope:
+                        scope.shield = True
+                        await running.leave()
+
+    try:
+        trio.run(run)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except trio.TooSlowError:
+        _fail(f"no match within {timeout:g} s")
+    except (SlacFailed, LinkDown, PermissionError) as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{iface}: {error.strerror or error}")
+
+
+def _action(action: Any, verbose: bool) -> str:
+    from iso15118.slac import Deviation, DriveCp, LinkReady, LoadCp, Send, StateChange, mac_text
+
+    match action:
+        case StateChange():
+            return f"[bold]{action.after.name}[/] {escape(action.why)}"
+        case Deviation():
+            requirement = f" [{action.requirement}]" if action.requirement else ""
+            return f"[yellow]{escape(action.text + requirement)}[/]"
+        case LinkReady(established=False):
+            return f"[red]no link: {escape(action.reason)}[/]"
+        case Send() if verbose:
+            return f"  {type(action.message).__name__} > {mac_text(action.destination)}"
+        case LoadCp() | DriveCp() if verbose:
+            return f"  control pilot: {action}"
+    return ""
+
+
+def _print_match(match: Any, as_json: bool) -> None:
+    from iso15118.slac import mac_text, nmk_weaknesses
+
+    if as_json:
+        text = json.dumps(
+            {
+                "ev_mac": mac_text(match.ev_mac),
+                "evse_mac": mac_text(match.evse_mac),
+                "run_id": match.run_id.hex(),
+                "nid": match.nid.hex(),
+                "nmk": match.nmk.hex(),
+                "attenuation_db": {
+                    mac_text(mac): round(value, 2) for mac, value in match.attenuation.items()
+                },
+                "groups_db": list(match.groups),
+                "validation": match.validation,
+                "attempts": match.attempts,
+                "matched_after_s": round(match.matched - match.started, 3),
+                "linked_after_s": round(match.linked - match.started, 3),
+            }
+        )
+        print(text)
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("EV", mac_text(match.ev_mac))
+    table.add_row("EVSE", mac_text(match.evse_mac))
+    table.add_row("NID", match.nid.hex())
+    weak = nmk_weaknesses(match.nmk)
+    table.add_row("NMK", match.nmk.hex() + (f"  [yellow]weak: {'; '.join(weak)}[/]" if weak else ""))
+    for mac, value in sorted(match.attenuation.items(), key=lambda pair: pair[1]):
+        chosen = "  (chosen)" if mac == match.evse_mac and len(match.attenuation) > 1 else ""
+        table.add_row("attenuation", f"{mac_text(mac)}  {value:.1f} dB{chosen}")
+    table.add_row("validation", match.validation)
+    table.add_row("matched", f"after {match.matched - match.started:.3f} s, attempt {match.attempts}")
+    table.add_row("link up", f"after {match.linked - match.started:.3f} s")
+    out.print(table)
+
+
+# --- powerline ----------------------------------------------------------------------------------------
+
+
+@app.command()
+def powerline(
+    modem: Annotated[
+        list[str] | None, typer.Option(help="NAME:FAMILY:ROLE, e.g. evse:qca7000:EVSE; repeatable")
+    ] = None,
+    attenuation: Annotated[list[str] | None, typer.Option(help="NAME,NAME=DB; repeatable")] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="WHAT:MMTYPE[:TIMES], e.g. drop:0x6065:2; repeatable")
+    ] = None,
+    loss: Annotated[float, typer.Option(help="probability per frame and receiver")] = 0.0,
+    latency: Annotated[float, typer.Option(help="seconds")] = 0.0015,
+    rate: Annotated[
+        float | None, typer.Option(help="bit/s of the shared line; a real one has about 9.8e6")
+    ] = None,
+    seed: int = 0,
+    prefix: Annotated[str, typer.Option(help="of the namespaces' names")] = "hlc",
+    attach: Annotated[str | None, typer.Option(help="tap or veth; the better one by default")] = None,
+    pcap: Annotated[Path | None, typer.Option(help="write what hosts and modems say to each other")] = None,
+    user_namespace: Annotated[
+        bool, typer.Option(help="no root needed: all of it in a user namespace")
+    ] = False,
+    run: Annotated[str | None, typer.Option(help="end when this shell command ends")] = None,
+) -> None:
+    """Run a simulated powerline: one namespace per modem, with an interface plc0 to it, for any program to
+    use."""
+    _scapy()
+    import os
+
+    from . import netns
+    from .host import single_exceptions
+    from .lab import enter_user_namespace, powerline_lab
+    from .simulated import Fault, Powerline
+
+    if user_namespace and "HLC_USER_NAMESPACE" not in os.environ:
+        try:
+            enter_user_namespace()
+        except OSError as error:
+            _fail(f"user namespace: {error.strerror}")
+    line = Powerline(seed=seed, loss=loss, latency=latency, rate=rate)
+    try:
+        for text in modem or ["ev:qca7000:EV", "evse:qca7000:EVSE"]:
+            name, family, role = _parts(text, 3, "modem", "NAME:FAMILY:ROLE")
+            if role.upper() not in ("EV", "EVSE"):
+                raise ValueError(f"modem {text!r}: role EV or EVSE expected, got {role!r}")
+            line.add(name, family, "EV" if role.upper() == "EV" else "EVSE")
+        for text in attenuation or []:
+            names, value = _parts(text, 2, "attenuation", "NAME,NAME=DB", "=")
+            a, b = _parts(names, 2, "attenuation", "NAME,NAME=DB", ",")
+            line.set_attenuation(a, b, float(value))
+        for text in fault or []:
+            what, mmtype, times = _parts(
+                f"{text}:1" if text.count(":") == 1 else text, 3, "fault", "WHAT:MMTYPE[:TIMES]"
+            )
+            if what not in ("drop", "duplicate", "corrupt"):
+                raise ValueError(f"fault {text!r}: drop, duplicate or corrupt expected")
+            line.faults.append(Fault(what, int(mmtype, 0), times=int(times)))  # type: ignore[arg-type]
+        if attach not in (None, "tap", "veth"):
+            raise ValueError(f"attach: tap or veth expected, got {attach!r}")
+    except ValueError as error:
+        _fail(str(error), 2)
+
+    async def serve() -> int:
+        code = 0
+        with _pcap_writer(pcap) as write, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            if write:
+                line.observer = lambda _when, _where, frame: write(time.time(), frame)
+            async with trio.open_nursery() as nursery:
+
+                async def until_signalled() -> None:
+                    async for _ in signals:
+                        nursery.cancel_scope.cancel()
+
+                nursery.start_soon(until_signalled)
+                async with powerline_lab(line, prefix=prefix, attachment=attach) as lab:  # type: ignore[arg-type]
+                    for host in lab.hosts.values():
+                        kind = line.modems[host.name].family.name
+                        out.print(f"{host.name}: {kind}, plc0 in namespace {host.namespace}, {host.address}")
+                        out.print(f"    [dim]{' '.join(lab.command(host.name))} ...[/]")
+                    if run is None:
+                        out.print("running; Ctrl-C ends it")
+                        await trio.sleep_forever()
+                    else:
+                        code = (await trio.run_process(["sh", "-c", run], check=False)).returncode
+                nursery.cancel_scope.cancel()
+        return code
+
+    try:
+        with single_exceptions():
+            code = trio.run(serve)
+    except netns.NoNamespaces as error:
+        _fail(f"{error}\nor let it make its own: hlc powerline --user-namespace --run 'command'")
+    raise typer.Exit(code)
+
+
+def _parts(text: str, count: int, what: str, form: str, separator: str = ":") -> list[str]:
+    parts = text.split(separator)
+    if len(parts) != count or not all(parts):
+        raise ValueError(f"{what} {text!r}: {form} expected")
+    return parts
+
+
+class _pcap_writer:
+    """Context manager: a function (time, frame), or None without a path."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._writer: Any = None
+        if path is not None:
+            from scapy.utils import RawPcapWriter
+
+            self._writer = RawPcapWriter(str(path), linktype=1, sync=True)
+            self._writer.write_header(None)
+
+    def __enter__(self) -> Any:
+        if self._writer is None:
+            return None
+        return lambda when, frame: self._writer.write_packet(frame, sec=int(when), usec=int(when % 1 * 1e6))
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+# --- sniff --------------------------------------------------------------------------------------------
+
+
+@app.command()
+def sniff(
+    iface: Annotated[str | None, typer.Option(help="listen here")] = None,
+    read: Annotated[Path | None, typer.Option(help="or read this pcap or pcapng file")] = None,
+    write: Annotated[Path | None, typer.Option(help="write the frames to this pcap file")] = None,
+    show: Annotated[bool, typer.Option(help="every field of every frame, EXI decoded")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="not only the powerline's own messages and SDP")
+    ] = False,
+    tcp_port: Annotated[
+        list[int] | None, typer.Option(help="read this TCP port as V2GTP; repeatable")
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="stop after so many frames")] = None,
+) -> None:
+    """Show what goes over the powerline, in words."""
+    _scapy()
+    if (iface is None) == (read is None):
+        _fail("one of --iface and --read is wanted", 2)
+    from .layers_v2gtp import bind_v2gtp
+    from .rawsocket import RawLink
+    from .sniff import describe, dissect, frames, frames_of
+    from .wire import mmtype_of
+
+    for port in tcp_port or []:
+        bind_v2gtp(port)
+    first: float | None = None
+    seen = 0
+
+    def one(when: float, frame: bytes) -> bool:
+        nonlocal first, seen
+        line = describe(frame)
+        if not (everything or tcp_port or mmtype_of(frame) is not None or "SDP " in line):
+            return True
+        first = when if first is None else first
+        seen += 1
+        out.print(f"{when - first:10.4f}  {escape(line)}", soft_wrap=True)
+        if show:
+            out.print(escape(dissect(frame)), soft_wrap=True)
+        if save:
+            save(when, frame)
+        return count is None or seen < count
+
+    async def listen() -> None:
+        link = RawLink(str(iface), None)
+        try:
+            async for when, frame in frames(link):
+                if not one(when, frame):
+                    return
+        finally:
+            link.close()
+
+    with _pcap_writer(write) as save:
+        try:
+            if read is not None:
+                for when, frame in frames_of(read):
+                    if not one(when, frame):
+                        break
+            else:
+                trio.run(listen)
+        except KeyboardInterrupt:
+            pass
+        except OSError as error:
+            _fail(str(error))
+
+
+# --- doctor -------------------------------------------------------------------------------------------
+
+
+@app.command()
+def doctor(
+    iface: Annotated[str, typer.Option(help="interface of the modem")],
+    role: Annotated[str, typer.Option(help="ev or evse")] = "ev",
+    change_key: Annotated[bool, typer.Option(help="also set a random network key and read it back")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Check interface, modem and machine; say what to do about each fault. Exit code 1 if one would stop a
+    session."""
+    if role not in ("ev", "evse"):
+        _fail(f"role: ev or evse expected, got {role!r}", 2)
+    _scapy()
+    from .doctor import examine, table
+
+    report = trio.run(lambda: examine(iface, role, change_key=change_key))  # type: ignore[arg-type]
+    if as_json:
+        rows = [
+            {"check": c.name, "status": c.status.name.lower(), "detail": c.detail, "fix": c.fix}
+            for c in report.checks
+        ]
+        print(json.dumps(rows))
+    else:
+        out.print(table(report))
+    raise typer.Exit(1 if report.failed else 0)
+
+
+if __name__ == "__main__":
+    app()

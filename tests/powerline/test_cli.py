@@ -1,0 +1,166 @@
+"""The powerline's commands: usage errors everywhere, the real thing in namespaces where there is root."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("scapy")
+
+from scapy.layers.inet import UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.utils import wrpcap
+from typer.testing import CliRunner
+
+from hlc_sim.powerline import netns
+from hlc_sim.powerline.cli import app
+from hlc_sim.powerline.layers import V2GTP, SDPRequest
+from hlc_sim.powerline.wire import build
+from iso15118.slac import messages as m
+
+EV, EVSE = bytes.fromhex("020000000e01"), bytes.fromhex("0200000005e1")
+HLC = f"{sys.executable} -m hlc_sim.powerline.cli"
+PREFIX = f"c{os.getpid() % 10000}"
+
+needs_namespaces = pytest.mark.skipif(netns.available() is not None, reason=str(netns.available()))
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["slac", "car", "--iface", "x"], "role: ev or evse expected, got 'car'"),
+        (["slac", "ev", "--iface", "nonesuch0"], "nonesuch0"),
+        (["doctor", "--iface", "x", "--role", "car"], "role: ev or evse expected"),
+        (["sniff"], "one of --iface and --read is wanted"),
+        (["powerline", "--modem", "ev"], "modem 'ev': NAME:FAMILY:ROLE expected"),
+        (["powerline", "--modem", "ev:qca1:EV"], "modem family 'qca1': one of spec"),
+        (["powerline", "--modem", "ev:spec:CAR"], "role EV or EVSE expected"),
+        (["powerline", "--attenuation", "ev,x=3"], "no modem 'x' on the line"),
+        (["powerline", "--fault", "eat:0x6065"], "drop, duplicate or corrupt expected"),
+        (["powerline", "--attach", "glue"], "attach: tap or veth expected"),
+    ],
+)
+def test_wrong_use_is_named(arguments, words):
+    result = run(*arguments)
+    assert result.exit_code != 0
+    assert words in result.output
+
+
+def test_sniff_reads_a_capture(tmp_path):
+    path, copy = tmp_path / "in.pcap", tmp_path / "out.pcap"
+    frames = [
+        build(m.BROADCAST, EV, m.SlacParmReq(bytes.fromhex("1122334455667788"))),
+        build(EV, EVSE, m.AttenCharInd(bytes(8), EV, (20, 22) * 29, 10)),
+        build(EVSE, EV, m.ValidateReq(timer=14)),
+        build(EV, EVSE, m.SlacMatchCnf(bytes(8), EV, EVSE, bytes(7), b"0A1B2C3D4E5F6G7H")),
+        build(EV, EVSE, m.SlacMatchCnf(bytes(8), EV, EVSE, bytes(7), bytes(16)))[:80],
+        bytes(
+            Ether(src="02:00:00:00:0e:01") / IPv6(dst="ff02::1") / UDP(dport=15118) / V2GTP() / SDPRequest()
+        ),
+        bytes(Ether() / IPv6() / UDP(dport=53)),
+    ]
+    wrpcap(str(path), [Ether(frame) for frame in frames])
+    result = run("sniff", "--read", str(path), "--write", str(copy))
+    lines = result.output.splitlines()
+    assert len(lines) == 6
+    assert "02:00:00:00:0e:01 > ff:ff:ff:ff:ff:ff  CM_SLAC_PARM_REQ run 1122334455667788" in lines[0]
+    assert "CM_ATTEN_CHAR_IND 58 groups, mean 21.0 dB" in lines[1]
+    assert "CM_VALIDATE_REQ step 2, 15 x 100 ms" in lines[2]
+    assert "weak key: printable characters only" in lines[3]
+    assert "malformed: CM_SLAC_MATCH_CNF" in lines[4]
+    assert "SDP request, TLS, TCP" in lines[5]
+    assert "###[ CM_VALIDATE_REQ ]###" in run("sniff", "--read", str(copy), "--show").output
+    assert len(run("sniff", "--read", str(copy), "--count", "2").output.splitlines()) == 2
+
+
+@pytest.mark.netns
+@needs_namespaces
+def test_two_programs_match_on_the_simulated_line(tmp_path):
+    """Both roles as separate processes, as foreign programs would be; then the doctor and the capture."""
+    evse, ev, pcap = tmp_path / "evse.json", tmp_path / "ev.json", tmp_path / "line.pcap"
+    script = (
+        f"ip netns exec {PREFIX}-evse {HLC} slac evse --iface plc0 --json > {evse} & "
+        f"sleep 1; ip netns exec {PREFIX}-ev {HLC} slac ev --iface plc0 --json > {ev} && wait && "
+        f"ip netns exec {PREFIX}-ev {HLC} doctor --iface plc0 --json > {tmp_path}/doctor.json"
+    )
+    modems = ["--modem", "ev:cg5317:EV", "--modem", "evse:qca7000:EVSE", "--attenuation", "ev,evse=17"]
+    command = [*HLC.split(), "powerline", "--prefix", PREFIX, *modems, "--pcap", str(pcap), "--run", script]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    ours, theirs = json.loads(ev.read_text()), json.loads(evse.read_text())
+    assert {**ours, "attempts": 0}["nmk"] == theirs["nmk"]
+    assert ours["run_id"] == theirs["run_id"]
+    assert 16 < ours["attenuation_db"][ours["evse_mac"]] < 18
+    rows = {row["check"]: row for row in json.loads((tmp_path / "doctor.json").read_text())}
+    assert rows["modem"]["detail"].startswith("Lumissil CG5317")
+    assert rows["link"]["status"] == "ok"
+    assert "CM_SLAC_MATCH_CNF" in run("sniff", "--read", str(pcap)).output
+    assert not [name for name in os.listdir("/run/netns") if name.startswith(PREFIX)]
+
+
+@pytest.mark.netns
+@needs_namespaces
+def test_the_line_ends_on_sigterm_and_leaves_nothing():
+    process = subprocess.Popen(
+        [*HLC.split(), "powerline", "--prefix", PREFIX], stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    try:
+        for line in process.stdout:
+            if "running" in line:
+                break
+        assert f"{PREFIX}-ev" in os.listdir("/run/netns")
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+    assert not [name for name in os.listdir("/run/netns") if name.startswith(PREFIX)]
+
+
+def nobody(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *HLC.split(), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, cwd="/")
+
+
+@pytest.mark.netns
+@needs_namespaces
+def test_without_root_the_reason_and_the_way_out_are_said():
+    refused = nobody("powerline", "--prefix", PREFIX, "--run", "true")
+    if "ModuleNotFoundError" in refused.stderr or "Permission denied" in refused.stderr:
+        pytest.skip("this Python cannot be run by another user")
+    assert refused.returncode == 1
+    assert "need root, or a user namespace" in refused.stderr
+    assert "--user-namespace" in refused.stderr
+
+
+@pytest.mark.netns
+@needs_namespaces
+def test_a_user_namespace_is_enough_for_a_whole_matching():
+    script = (
+        f"ip netns exec {PREFIX}-evse {HLC} slac evse --iface plc0 --json > /dev/null & "
+        f"sleep 1; ip netns exec {PREFIX}-ev {HLC} slac ev --iface plc0 --json"
+    )
+    command = [
+        *HLC.split(),
+        "powerline",
+        "--prefix",
+        PREFIX,
+        "--user-namespace",
+        "--attach",
+        "veth",
+        "--run",
+        script,
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    if "unshare: unshare failed" in result.stderr:
+        pytest.skip(f"user namespaces are not allowed here: {result.stderr}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert '"evse_mac": "02:48:4c:43:00:02"' in result.stdout
