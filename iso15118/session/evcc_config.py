@@ -137,6 +137,8 @@ class EVCCConfig:
     """Below it the charger's contactors count as open."""
     welding_time: float = 5.0
     """Longest wait for it."""
+    charge_loops: int | None = None
+    """End the session after so many charge loops; the ramp-down may add some. None: as the vehicle wishes."""
     meter_interval: int = 10
     """Every how many charge loops to ask for MeterInfo, from the first; 0: never."""
     maximum_supporting_points: int = 1024

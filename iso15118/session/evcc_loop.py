@@ -90,6 +90,9 @@ class Transfer(SideStreams):
         if notice is not None and self.now >= notice.act_at:
             self.notice = None
             return _WISHES[notice.notification]
+        wanted = self.config.charge_loops
+        if wanted is not None and self.result.charge_loops >= wanted:
+            return Wish.STOP
         wish = self.vehicle.wish(self.now)
         if wish is not Wish.STANDBY:
             self.standby_denied = False

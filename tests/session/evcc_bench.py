@@ -243,7 +243,7 @@ class Car(Vehicle):
             self.power = (float(sum(supply.active_power)),)
         if supply.charge_power == 0 and supply.discharge_power == 0:
             self.power = (0.0,)
-        else:
+        elif self.connected:
             self.seen += 1
 
     def adopt_needs(self, now: float, needs: MobilityNeeds, ack_max_delay: int | None) -> None:
