@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -572,6 +573,7 @@ def _long_cross(shop: Workshop) -> Broken:
     return present(shop.hierarchy["secc_b"], chain)
 
 
+@cache
 def variants() -> dict[str, Variant]:
     """Every variant by name."""
     from pki.broken_octets import OCTET_VARIANTS

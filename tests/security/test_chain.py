@@ -155,7 +155,7 @@ def test_second_root_of_the_same_name_does_no_harm() -> None:
     assert check(hierarchy, "secc", Role.SECC, roots=roots).ok
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_changed_octet_never_passes_and_never_raises(data: st.DataObject) -> None:
     hierarchy = mint()
@@ -170,13 +170,13 @@ def test_a_changed_octet_never_passes_and_never_raises(data: st.DataObject) -> N
     assert not verdict.ok
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(chain=st.lists(st.binary(max_size=200), max_size=5))
 def test_any_octets_get_a_verdict(chain: list[bytes]) -> None:
     assert not check_chain(chain, Role.SECC, roots=[], now=NOW).ok
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(octets=st.binary(max_size=300))
 def test_any_staple_gets_a_verdict(octets: bytes) -> None:
     hierarchy = mint()
