@@ -38,7 +38,7 @@ class Slot:
 
 @dataclass(slots=True)
 class Site:
-    """Shared by all outlets of a station; `connection_power` is split evenly among those that are delivering."""
+    """Shared by all outlets of a station; those that are delivering split `connection_power` evenly."""
 
     connection_power: float = math.inf
     plan: tuple[Slot, ...] = (Slot(_DAY, discharge=50_000.0),)
@@ -55,8 +55,6 @@ class Site:
     planning_time: float = 0.0
     """Until a schedule is ready."""
     go_to_pause: bool = False
-    prices_always: bool = False
-    """Price schedules even where the parameter set says Pricing 0: some EVCCs refuse tuples without one."""
     currency: str = "EUR"
     tax_rate: float | None = 19.0
     """%; None: no tax rule."""
@@ -132,7 +130,7 @@ class Site:
         if mode.pricing is Pricing.LEVELS:
             levels = [(seconds, slot.level) for seconds, slot in zip(durations, self.plan, strict=True)]
             return schedules.price_levels(unix, levels, schedule_id=schedule_id)
-        if mode.pricing is not Pricing.ABSOLUTE and not (self.prices_always and mode.scheduled):
+        if mode.pricing is not Pricing.ABSOLUTE:
             return None
         return schedules.absolute_prices(
             unix,

@@ -104,6 +104,25 @@ def flat_tuple(
     )
 
 
+def price_every_schedule(item: common.ScheduleTuple) -> common.ScheduleTuple:
+    """The tuple with one price level, which tells no time from another, where it has no prices."""
+    discharging = item.discharging_schedule
+    return common.ScheduleTuple(
+        schedule_tuple_id=item.schedule_tuple_id,
+        charging_schedule=_priced(item.charging_schedule, 1),
+        discharging_schedule=None if discharging is None else _priced(discharging, 2),
+    )
+
+
+def _priced(schedule: common.ChargingSchedule, schedule_id: int) -> common.ChargingSchedule:
+    if schedule.price_schedule is not None:
+        return schedule
+    power = schedule.power_schedule
+    duration = sum(entry.duration for entry in power.power_schedule_entries.power_schedule_entry)
+    level = price_levels(power.time_anchor, [(duration, 1)], schedule_id=schedule_id)
+    return common.ChargingSchedule(power_schedule=power, price_schedule=level)
+
+
 def entries_of(schedule: common.PowerSchedule | common.EVPowerProfile) -> list[Entry]:
     """The intervals of a schedule or of a profile."""
     items = (

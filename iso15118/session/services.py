@@ -150,6 +150,10 @@ class Dialect:
     """Discharge limits as negative numbers (an EVerest option) instead of magnitudes."""
     negative_discharge_schedules: bool = False
     """Power of discharging schedules as negative numbers."""
+    price_every_schedule: bool = True
+    """A charging schedule without known prices carries one price level [V2G20-2176]: Josev's EVCC refuses it
+    without. False: no price schedule, as EVerest does.
+    """
 
 
 @dataclass(frozen=True, slots=True)
