@@ -49,6 +49,8 @@ class ChargeReport:
     session: SessionResult
     bytes_sent: int
     bytes_received: int
+    messages: dict[str, int]
+    """How often each message passed, by element name."""
     seconds: float
     simulated_seconds: float
     charged: float
@@ -88,6 +90,7 @@ async def charge(
         session=session,
         bytes_sent=link.bytes_sent,
         bytes_received=link.bytes_received,
+        messages=dict(link.messages),
         seconds=trio.current_time() - started,
         simulated_seconds=vehicle.elapsed - simulated,
         charged=battery.charged - charged,

@@ -47,6 +47,8 @@ class ConnectionReport:
     frames: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0
+    messages: dict[str, int] = field(default_factory=dict)
+    """How often each message passed, by element name."""
     deviations: list[Deviation] = field(default_factory=list)
 
 
@@ -133,6 +135,7 @@ class Station:
                 link.bytes_received,
                 link.bytes_sent,
             )
+            report.messages = dict(link.messages)
             report.deviations = list(secc.events)
             await link.aclose()
 

@@ -120,6 +120,10 @@ def evcc(
     ] = None,
     sdp_port: Annotated[int, typer.Option("--sdp-port", help="UDP port of SDP.")] = 15118,
     sessions: Annotated[int, typer.Option("--sessions", min=1, help="Sessions one after another.")] = 1,
+    loops: Annotated[
+        int | None,
+        typer.Option("--loops", min=1, help="Charge loops of a session [default: until charged]."),
+    ] = None,
     speed: Speed = None,
     cert: Chain = None,
     key: Key = None,
@@ -142,6 +146,7 @@ def evcc(
             connect=connect,
             sdp_port=sdp_port,
             sessions=sessions,
+            loops=loops,
             speed=speed,
             report=json,
             verbose=verbose,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
@@ -31,7 +30,6 @@ from .errors import Exit, stop
 if TYPE_CHECKING:
     from ..transport.tls import TLSConfig, TLSStream
 
-_STARTED = time.monotonic()
 log = logging.getLogger("hlc")
 
 
@@ -117,8 +115,7 @@ def run_secc(
                     )
                 )
             log.info(
-                "ready after %.2f s: SECC on %s, [%s]:%d, %s%s",
-                time.monotonic() - _STARTED,
+                "ready: SECC on %s, [%s]:%d, %s%s",
                 interface.name,
                 interface.address,
                 number,
@@ -147,6 +144,7 @@ def run_evcc(
     connect: str | None,
     sdp_port: int,
     sessions: int,
+    loops: int | None,
     speed: float | None,
     report: Path | None,
     verbose: bool,
@@ -154,6 +152,8 @@ def run_evcc(
     tls = secured.tls()
     settings = load(VehicleConfig, config) if config is not None else VehicleConfig()
     _override(settings, mode=mode, control=control, speed=speed)
+    if loops is not None:
+        settings.evcc["charge_loops"] = loops
     session_config = settings.session()
     target = _host_and_port(connect) if connect else None
     interface = None if target is not None else interfaces.find(iface)

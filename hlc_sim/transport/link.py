@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ import trio
 from iso15118 import exi, v2gtp
 from iso15118.messages._declare import Node
 from iso15118.session.events import Role
+from iso15118.session.sequence import name_of
 from iso15118.v2gtp import Frame, FrameParser, PayloadType
 
 _READ_SIZE = 16 * 1024
@@ -91,7 +93,8 @@ class Intervention(Protocol):
 class Link:
     """One connection. `role` is the side that we are.
 
-    Counters: `bytes_sent` and `bytes_received` include V2GTP headers; `frames` counts both ways.
+    Counters: `bytes_sent` and `bytes_received` include V2GTP headers; `frames` and, by name, `messages`
+    count both ways.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Link:
         self.after_sap = False
         """An ISO 15118-20 protocol was agreed on; see `v2gtp.schema_set_name`."""
         self.frames = 0
+        self.messages: Counter[str] = Counter()
         self.bytes_sent = 0
         self.bytes_received = 0
         self._intervention = intervention
@@ -213,6 +217,8 @@ class Link:
     def _record(
         self, sender: Role, payload_type: int, payload: bytes, message: Node | None, error: Exception | None
     ) -> None:
+        if message is not None:
+            self.messages[name_of(message)] += 1
         if self._sink is not None:
             self._sink(FrameRecord(self.frames, time.time(), sender, payload_type, payload, message, error))
 
