@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from iso15118 import exi, v2gtp
+from iso15118 import json as json_form
 from iso15118.messages._declare import Node
 from iso15118.messages.app_protocol import SupportedAppProtocolReq, SupportedAppProtocolRes
 from iso15118.session import sequence
 from iso15118.v2gtp import PayloadType
 
-from .present import message_name, plain
 
 NAMESPACE_20 = "urn:iso:std:iso:15118:-20:"
 
@@ -74,6 +75,9 @@ class Follower:
         return (self.state.phase if stream is None else self.state.side(stream).to).value
 
 
-def describe(message: Node | None) -> tuple[str, dict[str, object] | None]:
+def describe(message: Node | None) -> tuple[str, dict[str, Any] | None]:
     """Name and JSON form of a message, for a Frame event."""
-    return ("", None) if message is None else (message_name(type(message)), plain(message))
+    if message is None:
+        return "", None
+    ((name, content),) = json_form.to_builtins(message).items()
+    return name, content

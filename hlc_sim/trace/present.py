@@ -1,4 +1,4 @@
-"""Messages for people and for JSON: wire names, bytes as text, numbers with their units."""
+"""Messages for people: wire names, bytes as text, numbers with their units."""
 
 from __future__ import annotations
 
@@ -78,22 +78,6 @@ def _text(value: Any, base: str) -> Any:
             return base64.b64encode(value).decode() if base == "base64Binary" else value.hex().upper()
         case _:
             return value
-
-
-def plain(value: Any, base: str = "") -> Any:
-    """A message, or any part of one, as dict, list and simple values under their wire names."""
-    if isinstance(value, list):
-        return [plain(item, base) for item in value]
-    if not isinstance(value, Node):
-        return _text(value, base)
-    found: dict[str, Any] = {}
-    for field in _fields(type(value)):
-        content = getattr(value, field.name)
-        if content is None or content == []:
-            continue
-        name = element_name(type(content), field.wire) if isinstance(content, Node) else field.wire
-        found[name] = plain(content, field.base)
-    return found
 
 
 class Item(NamedTuple):
