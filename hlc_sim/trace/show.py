@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from iso15118 import sdp, v2gtp
-from iso15118.messages._declare import Node
 
 from . import events as ev
 from .frames import Decoder
@@ -148,3 +147,34 @@ def _collapsed(lines: Iterable[_Row], collapse: bool) -> Iterator[tuple[float, s
 
 def _key(row: _Row) -> tuple[str, ...]:
     return row[2], row[3], row[4]
+
+
+def show_messages(console: Console, events: Iterable[ev.Event]) -> bool:
+    """Every message in full. False if one could not be decoded."""
+    decoders: dict[int, Decoder] = {}
+    good = True
+    for event in events:
+        if isinstance(event, ev.Frame):
+            good = _show_message(console, event, decoders.setdefault(event.connection, Decoder())) and good
+        elif isinstance(event, ev.Damage):
+            good = False
+            console.print(Text(f"{event.sender or '?'}: no V2GTP frame: {event.text}", style="red"))
+        elif isinstance(event, ev.SDP | ev.SLAC | ev.TLS | ev.Note):
+            for _, _, sender, name, text, _ in rows([event]):
+                console.print(Text(f"{sender} {name} {text}".strip(), style="dim"))
+    return good
+
+
+def _show_message(console: Console, event: ev.Frame, decoder: Decoder) -> bool:
+    message, error = decoder.decode(event.payload_type, bytes.fromhex(event.payload))
+    size = len(event.payload) // 2
+    head = f"#{event.number} {event.sender} {v2gtp.describe(event.payload_type)}, {size} bytes"
+    console.print(Text(head, style="bold"))
+    if message is None:
+        console.print(Text(f"  {event.payload}", style="dim"))
+        console.print(Text(f"  not decoded: {error}", style="red"))
+        return False
+    for item in outline(message):
+        value = f": {item.value}" if item.value else ""
+        console.print(Text(f"{'  ' * (item.depth + 1)}{item.name}{value}"), soft_wrap=True)
+    return True
