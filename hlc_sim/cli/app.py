@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..trace.cli import mount
 from .errors import EPILOG
 
 app = typer.Typer(
@@ -193,6 +194,9 @@ def decode(
 
     with readable():
         run_decode(source or ["-"], schema=schema, compact=compact)
+
+
+mount(app)
 
 
 def main() -> None:

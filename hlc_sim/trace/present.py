@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
@@ -106,8 +107,13 @@ def _outline(node: Node, depth: int) -> Iterator[Item]:
                 yield Item(depth, element_name(type(value), field.wire), "")
                 yield from _outline(value, depth + 1)
             else:
-                text = str(_text(value, field.base))
-                yield Item(depth, field.wire, f"{text} {field.unit}".rstrip())
+                yield Item(depth, field.wire, _with_unit(_text(value, field.base), field.unit))
+
+
+def _with_unit(value: Any, unit: str) -> str:
+    if unit == "Unix s" and isinstance(value, int) and 0 < value < 2**33:
+        return f"{value} ({datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC)"
+    return f"{value} {unit}".rstrip()
 
 
 def quantity(value: float, unit: str) -> str:
