@@ -138,12 +138,13 @@ class Player:
             raise MessageTimeout("no response")
         time, incoming = self._due.pop(index)
         self.now = max(self.now, time)
-        return Reply(self.now, incoming.message, self._arrived())
+        return Reply(self.now, incoming.message, self._arrived(stream))
 
-    def _arrived(self) -> tuple[Incoming, ...]:
-        arrived = tuple(incoming for time, incoming in self._due if time <= self.now)
-        self._due = [item for item in self._due if item[0] > self.now]
-        return arrived
+    def _arrived(self, but: int | None = None) -> tuple[Incoming, ...]:
+        """What is there by now, save that of the stream `but`, which waits for its own Receive."""
+        here = [item for item in self._due if item[0] <= self.now and _stream(item[1].payload_type) != but]
+        self._due = [item for item in self._due if item not in here]
+        return tuple(incoming for _, incoming in here)
 
 
 def _stream(payload_type: int) -> int:
