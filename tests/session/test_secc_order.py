@@ -197,7 +197,7 @@ def test_an_out_of_place_request_gets_its_response_with_sequence_error_and_the_c
         assert twin.secc.closing is Closing.AFTER_PEER
         assert not twin.charger.on
         assert twin.charger.ended == [False]
-        assert list(twin.secc.events)[-1].requirement is not None
+        assert twin.secc.events[-1].requirement is not None
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def check_foreign(client: Client, kind: str, foreign_id: bytes) -> None:
     assert code_of(response) is ResponseCode.FAILED_UnknownSession, kind
     assert response.header.session_id == client.secc.session_id
     assert twin.secc.closing is Closing.AFTER_PEER
-    assert list(twin.secc.events)[-1].requirement == "V2G20-460"
+    assert twin.secc.events[-1].requirement == "V2G20-460"
 
 
 def flipped(session_id: bytes) -> bytes:

@@ -412,7 +412,7 @@ def test_an_installation_request_framed_as_0x8001_is_answered_and_reported():
     response = client.send("CertificateInstallationReq", PayloadType.SAP)
     assert code_of(response) is OK
     assert client.secc.reply_type(response) is PayloadType.COMMON
-    assert "0x8001" in list(client.secc.events)[-1].text
+    assert "0x8001" in client.secc.events[-1].text
 
 
 # -- services ------------------------------------------------------------------------------------------------

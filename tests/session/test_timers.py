@@ -157,7 +157,7 @@ def test_an_ev_that_falls_silent_loses_its_session_in_time(message):
     client.secc.expire(due)
     assert client.secc.closing is Closing.NOW
     assert not client.charger.on
-    event = list(client.secc.events)[-1]
+    event = client.secc.events[-1]
     assert event.severity is Severity.ERROR
     loop = {"AC_ChargeLoop": "V2G20-1500", "DC_ChargeLoop": "V2G20-1502"}
     assert event.requirement == loop.get(message, "V2G20-443")
@@ -234,7 +234,7 @@ def test_leaving_the_loop_is_not_bound_by_the_pace_of_the_loop():
 def test_an_slow_contactor_is_our_own_performance_deviation():
     client = Client(SECCConfig(contactor_time=3.0), BenchCharger(start_delays=90)).to_prepared()
     assert code_of(client.send("PowerDeliveryReq(Start)")) is ResponseCode.OK
-    event = list(client.secc.events)[-1]
+    event = client.secc.events[-1]
     assert (event.severity, event.offender) == (Severity.PERFORMANCE, Role.SECC)
     assert "V2G_SECC_Msg_Performance_Time 1.5 s" in event.expected
 
@@ -245,7 +245,7 @@ def test_a_slow_communication_setup_is_our_own_performance_deviation():
     client.send("supportedAppProtocolReq")
     client.now = 19
     client.send("SessionSetupReq")
-    assert "CommunicationSetup" in list(client.secc.events)[-1].expected
+    assert "CommunicationSetup" in client.secc.events[-1].expected
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PENDING, Verdict.WAITING_FOR_CUSTOMER])
@@ -277,7 +277,7 @@ def test_other_ongoing_loops_fail_after_55_s(kind):
         response = client.send(kind)
     assert 55 <= client.now - began < 56
     assert code_of(response) is ResponseCode.FAILED
-    assert list(client.secc.events)[-1].offender is Role.SECC
+    assert client.secc.events[-1].offender is Role.SECC
 
 
 @pytest.mark.parametrize(
