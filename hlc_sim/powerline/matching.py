@@ -230,7 +230,7 @@ def _open(link: Link | str) -> Link:
 @asynccontextmanager
 async def _running(
     link: Link | str,
-    make: Callable[[Mac], EvSlac | EvseSlac],
+    make: Callable[[Mac, Mac | None], EvSlac | EvseSlac],
     control_pilot: EvControlPilot | EvseControlPilot | None,
     modem: type[Modem] | None,
     entropy: Entropy,
@@ -247,7 +247,7 @@ async def _running(
             if driver is None:
                 where = link if isinstance(link, str) else "this link"
                 raise NoModem(f"no Green PHY modem answers on {where}")
-            slac = Slac(make(host.mac), host, driver, control_pilot, observer)
+            slac = Slac(make(host.mac, driver.info.mac), host, driver, control_pilot, observer)
             nursery.start_soon(slac.run)
             yield slac
             nursery.cancel_scope.cancel()
@@ -270,7 +270,7 @@ async def ev_slac(
     """Be an EV on this interface (a name, or a link). Without a control pilot: plugged in, 5 %. The mac of a
     config given is replaced by the link's."""
 
-    def make(mac: Mac) -> EvSlac:
+    def make(mac: Mac, _modem: Mac | None) -> EvSlac:
         return EvSlac(replace(config, mac=mac) if config else EvSlacConfig(mac), entropy)
 
     async with _running(link, make, control_pilot, modem, entropy, observer, taps or []) as slac:
@@ -290,8 +290,8 @@ async def evse_slac(
 ) -> AsyncIterator[Slac]:
     """Be an EVSE on this interface."""
 
-    def make(mac: Mac) -> EvseSlac:
-        return EvseSlac(replace(config, mac=mac) if config else EvseSlacConfig(mac), entropy)
+    def make(mac: Mac, own_modem: Mac | None) -> EvseSlac:
+        return EvseSlac(replace(config or EvseSlacConfig(mac), mac=mac, modem=own_modem), entropy)
 
     async with _running(link, make, control_pilot, modem, entropy, observer, taps or []) as slac:
         yield slac

@@ -77,12 +77,14 @@ class Validation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EvseSlacConfig:
-    """mac: the host's address. attenuation_offset: dB added to every group, for what the coupling adds or
-    takes. synth_attenuation: dB reported when the modem's profiles carry no groups (AR7420/QCA7420); None =
-    such sounds do not count. answer_unplugged: answer CM_SLAC_PARM.REQ with no vehicle on the control
-    pilot."""
+    """mac: the host's address. modem: the modem's; profiles of others are ignored (None: not known).
+    attenuation_offset: dB added to every group, for what the coupling adds or takes. synth_attenuation: dB
+    reported when the modem's profiles carry no groups (AR7420/QCA7420); None = such sounds do not count.
+    answer_unplugged: answer CM_SLAC_PARM.REQ with no vehicle on the control pilot.
+    """
 
     mac: Mac
+    modem: Mac | None = None
     validation: Validation = Validation.TOGGLES
     attenuation_offset: float = 0.0
     synth_attenuation: int | None = None
@@ -181,7 +183,7 @@ class EvseSlac(Machine):
             case MnbcSoundInd():
                 self._mnbc_sound(source, message)
             case AttenProfileInd():
-                self._profile(message)
+                self._profile(source, message)
             case AttenCharRsp():
                 self._atten_char_rsp(source, message)
             case ValidateReq():
@@ -395,7 +397,10 @@ class EvseSlac(Machine):
         session.sounds += 1
         self._end_if_complete(session)
 
-    def _profile(self, profile: AttenProfileInd) -> None:
+    def _profile(self, source: Mac, profile: AttenProfileInd) -> None:
+        if self.config.modem not in (None, source):
+            self._do(Deviation("attenuation profile ignored: not of the own modem", source=source))
+            return
         session = self.sessions.get(profile.pev_mac)
         if session is None or session.step is not _Step.SOUNDING:
             return
