@@ -56,6 +56,8 @@ _ON_BOTH_STREAMS: dict[type[V2GRequest], Callable[[Context, Any, float, bool], V
     common.ScheduleExchangeReq: secc_energy.schedule_exchange,
     common.PowerDeliveryReq: secc_energy.power_delivery,
 }
+_LAST_SECOND = 10**11
+"""Unix time of the year 5138: greater values are milli- or microseconds."""
 POLL_INTERVAL = 0.02
 """s between two looks at a switching charger."""
 
@@ -146,6 +148,8 @@ class SECC:
             return None
         if stream is None:
             self._check_pace(request, now)
+        if request.header.timestamp > _LAST_SECOND:
+            ctx.note(f"TimeStamp {request.header.timestamp}", "Unix time in whole seconds")
         try:
             self._check_session(request)
             self._check_order(request, stream)

@@ -60,6 +60,8 @@ class Context:
     evcc_id: str = ""
     offered_authorization: tuple[common.Authorization, ...] = ()
     challenge: bytes | None = None
+    asked: tuple[object, object] | None = None
+    """Service and mode of an AuthorizationReq that was answered Ongoing."""
     contract: common.ContractCertificateChain | None = None
     """Of the authorized contract; None with EIM."""
     mode: EnergyMode | None = None

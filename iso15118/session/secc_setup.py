@@ -108,6 +108,9 @@ def authorization_setup(
 
 
 def authorization(ctx: Context, request: common.AuthorizationReq, now: float) -> common.AuthorizationRes:
+    said = (request.selected_authorization_service, request.authorization_mode)
+    if ctx.asked is not None and ctx.asked != said:
+        ctx.note("AuthorizationReq changed while Ongoing", "the same again", "V2G20-1582")
     code, processing = _judge(ctx, request, now)
     if processing is Processing.Finished:
         ctx.finished("authorization")
@@ -120,6 +123,7 @@ def authorization(ctx: Context, request: common.AuthorizationReq, now: float) ->
         )
         processing = Processing.Finished
         ctx.finished("authorization")
+    ctx.asked = None if processing is Processing.Finished else said
     return common.AuthorizationRes(header=ctx.header(now), response_code=code, evse_processing=processing)
 
 

@@ -356,6 +356,22 @@ def test_an_ev_that_polls_authorization_after_it_is_granted_is_answered_and_repo
     client.send_all(["ServiceDiscoveryReq"])
 
 
+def test_an_authorization_that_changes_while_ongoing_is_noted():
+    client, challenge = contract_client(ContractVerdict(pending=True), ContractVerdict(pending=True))
+    client.send("AuthorizationReq", **pnc_request(challenge))
+    client.send("AuthorizationReq", **pnc_request(challenge))
+    assert not client.secc.events
+    client.send("AuthorizationReq")
+    assert events(client) == ["V2G20-1582"]
+
+
+def test_a_timestamp_that_is_not_in_seconds_is_noted():
+    client = Client()
+    client.send("supportedAppProtocolReq")
+    client.send("SessionSetupReq", header=MessageHeader(session_id=bytes(8), timestamp=1_800_000_000_000))
+    assert "whole seconds" in client.secc.events[0].expected
+
+
 # -- contract installation -----------------------------------------------------------------------------------
 
 
