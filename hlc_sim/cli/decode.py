@@ -102,7 +102,7 @@ def _json_line(where: str, line: str) -> Item:
     if data is None:
         stop(f"{where}: no field exi or exi_hex with hex digits")
     payload_type = record.get("payload_type")
-    schema = record.get("schema", record.get("protocol"))
+    schema = record.get("schema_set", record.get("protocol"))
     return Item(where, data, payload_type if isinstance(payload_type, int) else None, _known(schema))
 
 
@@ -195,8 +195,8 @@ def _exi(data: bytes, schema: str | None) -> Verdict:
             {"ambiguous": readings},
             f"{len(fits)} schema sets fit ({', '.join(fits)}); choose one with --schema",
         )
-    _, _, name, error = max(failures, key=lambda failure: failure[:2])
-    return Verdict({"schema": name, **_partial(error)}, f"{error} (schema set {name} came furthest)")
+    _, _, name, furthest = max(failures, key=lambda failure: failure[:2])
+    return Verdict({"schema": name, **_partial(furthest)}, f"{furthest} (schema set {name} came furthest)")
 
 
 def _partial(error: exi.EXIDecodeError) -> dict[str, Any]:
@@ -218,12 +218,11 @@ def _without_holes(value: Any) -> Any:
     """A half-filled message as plain data, by wire name, without what was not reached."""
     if isinstance(value, msgspec.Struct):
         names = {field.name: field.encode_name for field in msgspec.structs.fields(value)}
-        found = {
+        return {
             names[name]: _without_holes(getattr(value, name, None))
             for name in value.__struct_fields__
             if getattr(value, name, None) not in (None, [])
         }
-        return found
     if isinstance(value, list):
         return [_without_holes(item) for item in value]
     return value.hex() if isinstance(value, bytes) else value

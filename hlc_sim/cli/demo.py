@@ -117,9 +117,8 @@ def run_demo(*, mode: str, control: str, speed: float, report: Path | None) -> N
         async with trio.open_nursery() as nursery:
             await nursery.start(serve, shared, [listener])
             link = Link(await tcp.connect(("::1", port, 0, 0)), Role.EVCC, sink=view.record)
-            console.print(
-                f"[bold]EV and charger on [::1]:{port}[/], {mode}, {control} control, {speed:g} times real time"
-            )
+            where = f"[bold]EV and charger on [::1]:{port}[/]"
+            console.print(f"{where}, {mode}, {control} control, {speed:g} times real time")
             with Live(view, console=console, auto_refresh=False, transient=False) as live:
 
                 async def refresh() -> None:
