@@ -57,8 +57,13 @@ class RationalNumber(Node):
         """
         if not math.isfinite(number):
             raise ValueError(f"{number} is not a finite number")
-        if number == 0:
-            return cls(exponent=0, value=0)
+        if abs(number) < 327_680 and number == int(number):
+            # Most numbers of a session, and several in every charge loop.
+            value = int(number)
+            if -32768 < value < 32768:
+                return cls(exponent=0, value=value)
+            if value % 10 == 0:
+                return cls(exponent=1, value=value // 10)
         exponent = max(-128, math.floor(math.log10(abs(number))) - 5)
         while abs(value := round(number / 10.0**exponent)) > 32767:
             exponent += 1

@@ -375,25 +375,33 @@ class Transfer(SideStreams):
         """Take the limits of the response; the SECC keeps within both sides' limits and its own of parameter
         discovery.
         """
-        known = self.evse_dc_now
-        if known is not None and self.evse_dc is not None:
-            stated = dict(loop_limits(response.control_mode))
-            for name, value in stated.items():
-                bound = getattr(self.evse_dc, name)
-                beyond = name.startswith("max") and bound is not None and value > bound * 1.000001
-                below = name.startswith("min") and bound is not None and value < bound * 0.999999
-                if beyond or below:
-                    self.deviation(
-                        f"{name} {value:g}",
-                        f"at {'most' if beyond else 'least'} {bound:g}, as stated in parameter discovery",
-                        requirement="V2G20-2654" if beyond else "V2G20-2655",
-                        message=dc.DC_ChargeLoopRes,
-                    )
-            self.evse_dc_now = replace(known, **stated)
+        if response.control_mode != self.limits_read:
+            self.limits_read = response.control_mode
+            self._take_dc_limits(response.control_mode)
         self._bounded("voltage", voltage, limits.max_voltage, 1.0)
         self._bounded("current", current, limits.max_charge_current, 2.0)
         if self.mode.bidirectional:
             self._bounded("discharge current", -current, limits.max_discharge_current or 0.0, 2.0)
+
+    def _take_dc_limits(self, control_mode: object) -> None:
+        known = self.evse_dc_now
+        if known is None or self.evse_dc is None:
+            return
+        stated = dict(loop_limits(control_mode))
+        for name, value in stated.items():
+            bound = getattr(self.evse_dc, name)
+            if bound is None:
+                continue
+            beyond = name.startswith("max") and value > bound * 1.000001
+            below = name.startswith("min") and value < bound * 0.999999
+            if beyond or below:
+                self.deviation(
+                    f"{name} {value:g}",
+                    f"at {'most' if beyond else 'least'} {bound:g}, as stated in parameter discovery",
+                    requirement="V2G20-2654" if beyond else "V2G20-2655",
+                    message=dc.DC_ChargeLoopRes,
+                )
+        self.evse_dc_now = replace(known, **stated)
 
     def _bounded(self, name: str, value: float, limit: float, slack: float) -> None:
         if value > limit * _OVERSHOOT + slack:
@@ -406,16 +414,22 @@ class Transfer(SideStreams):
             )
 
 
+_BOUNDS: tuple[tuple[str, Callable[[float, float], float]], ...] = tuple(
+    (item.name, min if item.name.startswith("max") else max)
+    for item in fields(DCLimits)
+    if item.name.startswith(("max", "min"))
+)
+
+
 def _within_dc(limits: DCLimits, stated: DCLimits) -> DCLimits:
     """Maxima at most, minima at least as stated in parameter discovery."""
+    if limits == stated:
+        return limits
     changed: dict[str, float] = {}
-    for item in fields(DCLimits):
-        value, bound = getattr(limits, item.name), getattr(stated, item.name)
-        if value is None or bound is None or item.name == "ramp":
-            continue
-        pick: Callable[[float, float], float] = min if item.name.startswith("max") else max
-        if pick(value, bound) != value:
-            changed[item.name] = bound
+    for name, pick in _BOUNDS:
+        value, bound = getattr(limits, name), getattr(stated, name)
+        if value is not None and bound is not None and pick(value, bound) != value:
+            changed[name] = bound
     return replace(limits, **changed) if changed else limits
 
 

@@ -38,6 +38,8 @@ class Preparation(Setup):
     evse_dc: DCLimits | None = None
     """The SECC's limits, as ChargeParameterDiscovery stated them; those of the loop are in `evse_dc_now`."""
     evse_dc_now: DCLimits | None = None
+    limits_read: object = None
+    """The control mode of the last loop response: its limits are read when they change."""
     plan: Plan | None = None
     """Scheduled mode: the tuple and the profile in force."""
     proposed: Plan | None = None
@@ -83,7 +85,7 @@ class Preparation(Setup):
         if isinstance(parameters, dc.BPT_DC_CPDResEnergyTransferMode):
             self._note_sign(parameters.evse_maximum_discharge_power, dc.DC_ChargeParameterDiscoveryRes)
         self.stated_dc, self.evse_dc = limits, evse_dc_limits(parameters)
-        self.evse_dc_now = self.evse_dc
+        self.evse_dc_now, self.limits_read = self.evse_dc, None
 
     def _check_bpt(
         self, bpt: bool, message: type[ac.AC_ChargeParameterDiscoveryRes | dc.DC_ChargeParameterDiscoveryRes]
