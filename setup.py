@@ -17,7 +17,12 @@ def extensions() -> list[Any]:
         extra_compile_args=["-O3"],
         optional=True,  # a failing compiler does not fail the install
     )
-    directives = {"language_level": 3, "annotation_typing": False, "boundscheck": False, "embedsignature": True}
+    directives = {
+        "language_level": 3,
+        "annotation_typing": False,
+        "boundscheck": False,
+        "embedsignature": True,
+    }
     modules: list[Any] = cythonize([kernel], build_dir="build", compiler_directives=directives)
     return modules
 

@@ -1,10 +1,11 @@
-"""Hypothesis strategies for messages, derived from the schema: whatever the message classes declare, these can build.
+"""Hypothesis strategies for messages, derived from the schema: whatever the message classes declare, these
+can build.
 
     @given(messages("iso20_dc"))
     def test_something(message): ...
 
-The messages are valid: facets, occurrences and choices are respected. Lists stay short, but bounds of up to four entries are
-reached.
+The messages are valid: facets, occurrences and choices are respected. Lists stay short, but bounds of up to
+four entries are reached.
 """
 
 from __future__ import annotations

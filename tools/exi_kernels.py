@@ -13,7 +13,9 @@ _SHARED = (f"{_PACKAGE}.schema", f"{_PACKAGE}.errors")
 
 
 def interpreted_exi() -> ModuleType:
-    """A copy of `iso15118.exi` that runs kernel.py as Python; the messages and errors are those of the original."""
+    """A copy of `iso15118.exi` that runs kernel.py as Python; the messages and errors are those of the
+    original.
+    """
     original = importlib.import_module(_PACKAGE)
     names = [n for n in sys.modules if n == _PACKAGE or n.startswith(_PACKAGE + ".")]
     saved = {n: sys.modules.pop(n) for n in names if n not in _SHARED}

@@ -2,10 +2,11 @@
 
     python -m tools.fuzz_exi out/fuzz-exi -max_total_time=1200 -max_len=4096
 
-Seeds are written into the directory first, from the test vectors; libFuzzer's options follow it. The first octet of an input
-chooses the schema set and whether a document or a fragment is read. The interpreted kernel is instrumented; where the compiled one
-is installed it must do exactly the same. A finding is anything but a message or an EXIDecodeError, a difference between
-the kernels, or a message that does not survive a round trip.
+Seeds are written into the directory first, from the test vectors; libFuzzer's options follow it. The first
+octet of an input chooses the schema set and whether a document or a fragment is read. The interpreted
+kernel is instrumented; where the compiled one is installed it must do exactly the same. A finding is
+anything but a message or an EXIDecodeError, a difference between the kernels, or a message that does not
+survive a round trip.
 """
 
 from __future__ import annotations

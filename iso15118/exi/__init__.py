@@ -3,8 +3,9 @@
     data = exi.encode(SessionSetupReq(...))
     message = exi.decode(data, exi.SchemaSet.ISO20_COMMON)
 
-Streams are schema-informed, bit-packed, non-strict, without options in the header and without string tables: the settings of
-ISO 15118 (`80` and the body). Both functions are pure and may be called from any thread.
+Streams are schema-informed, bit-packed, non-strict, without options in the header and without string
+tables: the settings of ISO 15118 (`80` and the body). Both functions are pure and may be called from any
+thread.
 """
 
 from __future__ import annotations
@@ -94,8 +95,9 @@ def encode(message: Any, schema_set: SchemaSet | str | None = None, *, quirk: Qu
 def decode(data: bytes, schema_set: SchemaSet | str, *, deviations: list[Deviation] | None = None) -> Any:
     """The message in an EXI document; EXIDecodeError for anything that is not one.
 
-    With a list of `deviations`, what fails is tried again with the known quirks of peers, and then with everything
-    tolerated that EXI can carry but the schema does not allow; what was tolerated is appended to the list.
+    With a list of `deviations`, what fails is tried again with the known quirks of peers, and then with
+    everything tolerated that EXI can carry but the schema does not allow; what was tolerated is appended to
+    the list.
     """
     return codec(schema_set).decode(data, deviations)
 
@@ -109,7 +111,8 @@ def encode_fragment(
 ) -> bytes:
     """The EXI fragment of one element, as signatures digest it.
 
-    `name` is needed where several elements have the class of `value`, or none has (an element of simple type).
+    `name` is needed where several elements have the class of `value`, or none has (an element of simple
+    type).
     """
     return codec(schema_set or _set_of(value)).encode_fragment(value, name, quirk)
 

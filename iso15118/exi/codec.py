@@ -70,7 +70,9 @@ def compile_simple(simple: SimpleType) -> kernel.Simple:
             members = range(low, high + 1)
     if members:
         return kernel.Simple(codings.TABLE, name, base, cls, code_width(len(members)), members)
-    return kernel.Simple(codings.UNSIGNED if low is not None and low >= 0 else codings.INTEGER, name, base, cls)
+    return kernel.Simple(
+        codings.UNSIGNED if low is not None and low >= 0 else codings.INTEGER, name, base, cls
+    )
 
 
 class Quirk(StrEnum):
@@ -102,7 +104,7 @@ class _Reading(NamedTuple):
 
 
 class EventCodes(NamedTuple):
-    """The event codes of a schema set's documents and fragments, by qualified name, and their width in bits."""
+    """Event codes of the documents and fragments of a schema set, by qualified name, and their widths."""
 
     documents: dict[str, int]
     document_width: int
@@ -138,10 +140,10 @@ class Codec:
     # Documents
 
     def decode(self, data: bytes, deviations: list[Deviation] | None = None) -> Any:
-        """The message of an EXI document; EXIDecodeError for anything else. What follows the document is ignored.
+        """The message of an EXI document, EXIDecodeError for anything else; what follows it is ignored.
 
-        With a list of `deviations`, a stream that fails is tried again with the known quirks, and then with all
-        tolerated that EXI can carry but the schema does not allow; what was tolerated is appended.
+        With a list of `deviations`, a stream that fails is tried again with the known quirks, and then with
+        all tolerated that EXI can carry but the schema does not allow; what was tolerated is appended.
         """
         if deviations is not None:
             return self._tolerant(data, deviations, Codec._document)
@@ -151,7 +153,7 @@ class Codec:
             return self._strict(data, Codec._document)
 
     def encode(self, message: Any, quirk: Quirk | None = None) -> bytes:
-        """The EXI document of a message; EXIEncodeError if it is not one of the schema set or cannot be expressed."""
+        """The EXI document of a message; EXIEncodeError for what is none or cannot be expressed."""
         if quirk is not None:
             return self.with_quirk(quirk).encode(message)
         production = self._root_of.get(type(message))
@@ -165,7 +167,7 @@ class Codec:
         return encoder.finish()
 
     def with_quirk(self, quirk: Quirk) -> Codec:
-        """The codec that writes and reads this quirk; ValueError if the schema set has nothing that shows it."""
+        """The codec that writes and reads this quirk; ValueError if no stream of the set can show it."""
         if quirk not in self._quirks():
             raise ValueError(f"the schema set {self.schema.name} has no ACDP messages")
         if quirk not in self._variants:
@@ -183,7 +185,9 @@ class Codec:
             return exact.result
         for quirk in self._quirks():
             quirky = self.with_quirk(quirk)._attempt(data, None, read)
-            if not isinstance(quirky, EXIDecodeError) and (isinstance(exact, EXIDecodeError) or not quirky.unread):
+            if not isinstance(quirky, EXIDecodeError) and (
+                isinstance(exact, EXIDecodeError) or not quirky.unread
+            ):
                 bit, path = (exact.bit, exact.path) if isinstance(exact, EXIDecodeError) else (8, "")
                 deviations.append(Deviation(DeviationKind.QUIRK, bit, path, quirk))
                 return quirky.result
@@ -199,7 +203,9 @@ class Codec:
             deviations.append(Deviation(DeviationKind.TRAILING_OCTETS, bit, "", exact.unread))
         return exact.result
 
-    def _attempt(self, data: bytes, deviations: list[Deviation] | None, read: _Read) -> _Reading | EXIDecodeError:
+    def _attempt(
+        self, data: bytes, deviations: list[Deviation] | None, read: _Read
+    ) -> _Reading | EXIDecodeError:
         """Streams that refer to string tables are read from the start with the tables kept."""
         decoder = None
         try:

@@ -12,9 +12,10 @@ class EXIError(ValueError):
 class EXIDecodeError(EXIError):
     """The octets are not a document of the schema set.
 
-    `bit` is the offset of the first bit that could not be used, counted from the start of the stream; `path` names the
-    element, "DC_ChargeLoopReq/Header/SessionID"; `expected` is what could have stood there; `partial` is the message as far as
-    it was read (None before the first element): fields that were not reached are None or empty.
+    `bit` is the offset of the first bit that could not be used, counted from the start of the stream;
+    `path` names the element, "DC_ChargeLoopReq/Header/SessionID"; `expected` is what could have stood
+    there; `partial` is the message as far as it was read (None before the first element): fields that were
+    not reached are None or empty.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class EXIDecodeError(EXIError):
 
 
 class EXIEncodeError(EXIError):
-    """A message that EXI cannot express: `path` names the element, `value` is what stood there, `why` says what is wrong."""
+    """EXI cannot express a message: `path` names the element, `value` is in it, `why` says what is wrong."""
 
     def __init__(self, path: str, value: Any, why: str) -> None:
         self.path = path

@@ -1,12 +1,13 @@
 """Schema-informed EXI grammars (W3C EXI 1.0, 8.5.4) for non-strict streams with default options.
 
-`type_grammar` turns a complex type into a deterministic automaton. What the standard gets by concatenating, copying and
-normalising proto-grammars is had here directly: a state is what remains of the content model, its productions are the events that
-may come next, and the position of a production is its first-level event code (8.5.4.4): attributes by local name and
-namespace, elements in schema order, wildcards, EE, CH. One more code, the number of productions, escapes to the second level.
+`type_grammar` turns a complex type into a deterministic automaton. What the standard gets by concatenating,
+copying and normalising proto-grammars is had here directly: a state is what remains of the content model,
+its productions are the events that may come next, and the position of a production is its first-level event
+code (8.5.4.3): attributes by local name and namespace, elements in schema order, wildcards, EE, CH. One
+more code, the number of productions, escapes to the second level.
 
-Occurrences are expanded as the standard has it, but a long list is one state and a counter: the production that
-repeats it leads to `full` instead of `target` once `limit` entries have been met.
+Occurrences are expanded as the standard has it, but a long list is one state and a counter: the production
+that repeats it leads to `full` instead of `target` once `limit` entries have been met.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class Position(Enum):
 class Production:
     """One event. `declaration` is what it declares, `held` the particle that says where Python holds it.
 
-    `count` is what the list counter becomes: 0 leaves it alone, -1 adds one, anything else sets it. With a `limit`, the
-    production that brings the counter to it leads to `full`.
+    `count` is what the list counter becomes: 0 leaves it alone, -1 adds one, anything else sets it. With a
+    `limit`, the production that brings the counter to it leads to `full`.
     """
 
     event: Event
@@ -73,7 +74,7 @@ class Production:
 
 @dataclass(slots=True, eq=False)
 class State:
-    """`content` is the state in which content goes on after an escape from before it (content2 in 8.5.4.4.1)."""
+    """`content` is where content goes on after an escape from before it (content2 in 8.5.4.4.1)."""
 
     position: Position
     productions: list[Production] = field(default_factory=list)
@@ -99,7 +100,7 @@ def sort_elements(elements: Iterable[Element]) -> list[Element]:
 
 
 def substitution_group(head: Element, schema: Schema) -> list[Element]:
-    """The head and all elements that may stand in its place, sorted; an abstract head keeps its event code (8.5.4.1.6)."""
+    """The head and all that may stand in its place, sorted; an abstract head keeps its code (8.5.4.1.6)."""
 
     def stands_for_head(element: Element) -> bool:
         link: Element | None = element
@@ -256,7 +257,8 @@ class _TypeBuilder:
 def type_grammar(type_: ComplexType, schema: Schema, unbounded_from: int = sys.maxsize) -> State:
     """The start state of the automaton that reads the attributes and content of `type_`.
 
-    Particles that may occur `unbounded_from` times or more are taken for unbounded, which the standard does not.
+    Particles that may occur `unbounded_from` times or more are taken for unbounded, which the standard does
+    not.
     """
     return _TypeBuilder(type_, schema, unbounded_from).build()
 
@@ -284,7 +286,7 @@ def all_elements(schema: Schema) -> list[Element]:
 
 
 def fragment_elements(schema: Schema) -> list[tuple[QName, list[Element]]]:
-    """The elements a fragment may consist of, by qualified name, in the order of their event codes (8.5.2)."""
+    """The elements a fragment may consist of, by qualified name, in the order of their codes (8.5.2)."""
     by_name: dict[QName, list[Element]] = {}
     for element in all_elements(schema):
         by_name.setdefault(element.qname, []).append(element)

@@ -1,11 +1,13 @@
 """The bit level of EXI and the two loops that run a compiled grammar, written for speed.
 
-The same file runs interpreted and, where a compiler was at hand, compiled natively (`kernel.pxd` gives the C types; it adds
-nothing else). `codec` fills the tables below from the grammars; the loops read them: one `Production` per event. Decoding builds
-the message objects directly by copying a template and setting fields; nothing is validated but what EXI itself demands.
+The same file runs interpreted and, where a compiler was at hand, compiled natively (`kernel.pxd` gives the
+C types; it adds nothing else). `codec` fills the tables below from the grammars; the loops read them: one
+`Production` per event. Decoding builds the message objects directly by copying a template and setting
+fields; nothing is validated but what EXI itself demands.
 
-Positions are bit offsets from the start of the stream. The octets are held with eight zero octets behind them, so that
-looking ahead never leaves the buffer; `end` is the offset of the first bit that does not exist.
+Positions are bit offsets from the start of the stream. The octets are held with eight zero octets behind
+them, so that looking ahead never leaves the buffer; `end` is the offset of the first bit that does not
+exist.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ class Simple:
 
     __slots__ = ("base", "cls", "codes", "coding", "frame", "members", "name", "width")
 
-    def __init__(self, coding: int, name: str, base: str, cls: Any, width: int = 0, members: Any = ()) -> None:
+    def __init__(
+        self, coding: int, name: str, base: str, cls: Any, width: int = 0, members: Any = ()
+    ) -> None:
         self.coding = coding
         self.name = name
         self.base = base
@@ -57,8 +61,8 @@ class Simple:
 class Type:
     """A complex type: a template of its class, and the states that read it.
 
-    `template` is an instance with None in every field; `lists` names the fields that hold lists. `slots` are the fields in document
-    order, for encoding.
+    `template` is an instance with None in every field; `lists` names the fields that hold lists. `slots`
+    are the fields in document order, for encoding.
     """
 
     __slots__ = ("cls", "copy", "lists", "qname", "slots", "start", "template")
@@ -76,7 +80,8 @@ class Type:
 class State:
     """A state of a type's automaton: first-level event codes are indices into `productions`.
 
-    `position` is the index of the `grammar.Position`, `content` the state after an escape from before the content.
+    `position` is the index of the `grammar.Position`, `content` the state after an escape from before the
+    content.
     """
 
     __slots__ = ("by_term", "content", "end", "position", "productions", "width")
@@ -93,7 +98,8 @@ class State:
 class Production:
     """One event: what to do, which field holds it, and where it leads.
 
-    `count`, `limit` and `full` are those of `grammar.Production`. `wrapper` is the class that holds a simple value, if one does.
+    `count`, `limit` and `full` are those of `grammar.Production`. `wrapper` is the class that holds a
+    simple value, if one does.
     """
 
     __slots__ = (
@@ -133,7 +139,8 @@ class Production:
 class Slot:
     """A field of a class and the terms of the type's grammar that it may hold.
 
-    `term` is the only one, or -1 where the class of the value decides (`terms`); text in mixed content is `terms[str]`.
+    `term` is the only one, or -1 where the class of the value decides (`terms`); text in mixed content is
+    `terms[str]`.
     """
 
     __slots__ = ("field", "is_list", "name", "term", "terms")
@@ -315,7 +322,8 @@ class Decoder:
     def simple_content(self, simple: Simple) -> Any:
         """CH and EE of an element of simple type, its SE being read.
 
-        Both are a single 0 unless an escape stands there; they are read together with the value where that is short.
+        Both are a single 0 unless an escape stands there; they are read together with the value where that
+        is short.
         """
         start = self.pos
         coding = simple.coding

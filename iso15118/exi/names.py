@@ -1,4 +1,4 @@
-"""URIs and qualified names in EXI streams (W3C EXI 1.0, 7.2.2, 7.2.3 and 7.3): string tables that a stream may extend.
+"""URIs and qualified names in EXI streams (W3C EXI 1.0, 7.1.7 and 7.3): tables that a stream may extend.
 
 Needed only beyond the schema: for xsi:type, wildcards, undeclared elements and attributes.
 """
@@ -20,10 +20,11 @@ ANY_TYPE = QName("anyType", XSD)
 _XML = "http://www.w3.org/XML/1998/namespace"
 
 _XSD_TYPES = (
-    "ENTITIES ENTITY ID IDREF IDREFS NCName NMTOKEN NMTOKENS NOTATION Name QName anySimpleType anyType anyURI "
-    "base64Binary boolean byte date dateTime decimal double duration float gDay gMonth gMonthDay gYear gYearMonth "
-    "hexBinary int integer language long negativeInteger nonNegativeInteger nonPositiveInteger normalizedString "
-    "positiveInteger short string time token unsignedByte unsignedInt unsignedLong unsignedShort"
+    "ENTITIES ENTITY ID IDREF IDREFS NCName NMTOKEN NMTOKENS NOTATION Name QName anySimpleType anyType "
+    "anyURI base64Binary boolean byte date dateTime decimal double duration float gDay gMonth gMonthDay "
+    "gYear gYearMonth hexBinary int integer language long negativeInteger nonNegativeInteger "
+    "nonPositiveInteger normalizedString positiveInteger short string time token unsignedByte unsignedInt "
+    "unsignedLong unsignedShort"
 )
 """Names that a schema-informed stream knows from the start (D.3)."""
 

@@ -1,11 +1,13 @@
-"""What a schema-informed stream may hold beyond its schema: the second level of event codes, wildcards, string tables.
+"""What a stream may hold beyond its schema: second-level event codes, wildcards, string tables.
 
-Non-strict grammars can escape from every state (W3C EXI 1.0, 8.5.4.4.1). Some of it is valid against the schema: xsi:type naming a
-derived type, empty values, a value written as text. The rest is a deviation, which `decode` refuses unless the caller asked to be
-told instead. None of it is frequent, so nothing here is written for speed.
+Non-strict grammars can escape from every state (W3C EXI 1.0, 8.5.4.4.1). Some of it is valid against the
+schema: xsi:type naming a derived type, empty values, a value written as text. The rest is a deviation,
+which `decode` refuses unless the caller asked to be told instead. None of it is frequent, so nothing here
+is written for speed.
 
-Elements that no declaration describes are read by the built-in element grammar (8.4.3) and that of xs:anyType. ISO 15118 streams never
-learn productions, and mark such elements with xsi:type="xs:anyType", as we do when writing one.
+Elements that no declaration describes are read by the built-in element grammar (8.4.3) and that of
+xs:anyType. ISO 15118 streams never learn productions, and mark such elements with xsi:type="xs:anyType", as
+we do when writing one.
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ class DeviationKind(StrEnum):
 class Deviation(NamedTuple):
     """Something in a stream that its schema does not allow, and that was tolerated.
 
-    `bit` is where it was met, `path` the element, `content` what was left out of the message (a str, an element, or a (name,
-    value) pair for attributes) or the quirk.
+    `bit` is where it was met, `path` the element, `content` what was left out of the message (a str, an
+    element, or a (name, value) pair for attributes) or the quirk.
     """
 
     kind: DeviationKind
@@ -116,7 +118,7 @@ class StringTables:
 
 
 class SecondLevel:
-    """The slow path of one decoder: `codec` is asked for declarations, the tables of names belong to this stream."""
+    """The slow path of one decoder; the tables of names belong to its stream."""
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
@@ -307,7 +309,7 @@ class SecondLevel:
         return decoder.element(production, depth - 1)
 
     def built_in(self, decoder: kernel.Decoder, name: QName, depth: int) -> AnyElement:
-        """An undeclared element by the built-in element grammar, or that of xs:anyType once xsi:type says so."""
+        """An undeclared element, by the built-in element grammar or, once xsi:type says so, xs:anyType's."""
         element = AnyElement(name)
         grammar = self.built_in_grammars.setdefault(name, BuiltInGrammar())
         position = Position.FIRST
@@ -370,7 +372,8 @@ _ANY_TYPE_CONTENT = [_Event.ELEMENT, _Event.END, _Event.TEXT]
 
 
 class BuiltInGrammar:
-    """The grammar of undeclared elements of one name (8.4.3): each event that was met gets a first-level code.
+    """The grammar of undeclared elements of one name (8.4.3): each event that was met gets a first-level
+    code.
 
     By the EXI profile that ISO 15118 streams follow, only xsi:type is ever learned, and not made use of.
     """
@@ -479,4 +482,3 @@ def put_any_element(codec: Codec, encoder: kernel.Encoder, item: Any, depth: int
             encoder.depth = depth
         events, width = _ANY_TYPE_CONTENT, content_width
     encoder.put(events.index(_Event.END), width)
-

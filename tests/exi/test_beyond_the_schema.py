@@ -21,7 +21,11 @@ EXOTIC = [
     for line in map(json.loads, (VECTORS / "exotic.jsonl").read_text().splitlines())
     if line["schema_set"] in SETS
 ]
-UNDECLARED = {DeviationKind.UNDECLARED_ATTRIBUTE, DeviationKind.UNDECLARED_ELEMENT, DeviationKind.UNDECLARED_TEXT}
+UNDECLARED = {
+    DeviationKind.UNDECLARED_ATTRIBUTE,
+    DeviationKind.UNDECLARED_ELEMENT,
+    DeviationKind.UNDECLARED_TEXT,
+}
 # What each stream holds that the schema does not allow and the reference decoder nevertheless reads.
 DEVIATIONS = {
     "exotic-002-attr-undeclared": (DeviationKind.UNDECLARED_ATTRIBUTE, "SessionStopReq", "bar"),
@@ -50,14 +54,18 @@ def canonical(xml: str) -> str:
 
 
 def without_artefacts(xml: str) -> str:
-    """The XML less the xsi:type that marks undeclared elements, or names the type that an element has anyway."""
+    """The XML less the xsi:type that marks undeclared elements, or names the type that an element has
+    anyway.
+    """
     root = etree.fromstring(xml)
     for element in root.iter():
         element.attrib.pop(XSI_TYPE, None)
     return canonical(etree.tostring(root).decode())
 
 
-@pytest.mark.parametrize("line", [v for v in EXOTIC if v["id"] not in DEVIATIONS], ids=lambda line: line["id"])
+@pytest.mark.parametrize(
+    "line", [v for v in EXOTIC if v["id"] not in DEVIATIONS], ids=lambda line: line["id"]
+)
 def test_what_the_schema_allows_is_read(line: dict[str, Any]) -> None:
     decoded = read(line)
     if "xsi-type" in line["id"]:
@@ -116,6 +124,8 @@ def test_undeclared_elements_survive_a_round_trip() -> None:
     from iso15118.messages.xmldsig import DigestMethod, KeyName, Object
 
     inner = AnyElement(QName("q", "urn:z"), {}, ["t", KeyName(value="k"), AnyElement(QName("P", "urn:z"))])
-    outer = AnyElement(QName("P", "urn:z"), {QName("a", ""): "1", QName("b", "urn:y"): ""}, [inner, "é", inner])
+    outer = AnyElement(
+        QName("P", "urn:z"), {QName("a", ""): "1", QName("b", "urn:y"): ""}, [inner, "é", inner]
+    )
     for message in (Object(content=[outer, "text", outer]), DigestMethod(algorithm="", content=[outer])):
         assert exi.decode(exi.encode(message, "xmldsig"), "xmldsig") == message

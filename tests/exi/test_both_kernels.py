@@ -1,4 +1,4 @@
-"""The compiled and the interpreted kernel are one: same messages, same octets, same errors at the same bit."""
+"""The compiled and the interpreted kernel are one: same messages and octets, same errors at the same bit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.skipif(INTERPRETED, reason="this is the run with the interpreted kernel")
-@pytest.mark.skipif(not exi.COMPILED, reason="no compiled kernel is installed: the other tests ran interpreted")
+@pytest.mark.skipif(
+    not exi.COMPILED, reason="no compiled kernel is installed: the other tests ran interpreted"
+)
 def test_all_codec_tests_hold_interpreted_too() -> None:
     tests = [str(ROOT / "tests" / "exi")]
     run = subprocess.run(
@@ -39,7 +41,9 @@ def test_all_codec_tests_hold_interpreted_too() -> None:
 def test_the_environment_chooses_the_kernel() -> None:
     command = [sys.executable, "-m", "iso15118.exi"]
     environment = {**os.environ, "HLC_EXI_INTERPRETED": "1"}
-    said = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert said.startswith("EXI kernel: interpreted")
     assert said.strip().endswith("kernel.py)")
 

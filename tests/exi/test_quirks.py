@@ -66,7 +66,9 @@ def test_josev_takes_long_lists_for_endless_ones() -> None:
             ev_power_profile=common.EVPowerProfile(
                 time_anchor=0,
                 control_mode=common.Dynamic_EVPPTControlMode(),
-                ev_power_profile_entries=common.EVPowerProfileEntryList(ev_power_profile_entry=[entry] * entries),
+                ev_power_profile_entries=common.EVPowerProfileEntryList(
+                    ev_power_profile_entry=[entry] * entries
+                ),
             ),
         )
 

@@ -43,7 +43,7 @@ def test_decodes_to_the_xml_and_encodes_to_the_octets(line: dict[str, Any]) -> N
     assert as_xml(line, decoded) == canonical(line["xml"])
     octets = encode(line, decoded)
     if "empty-simple-content" in line["tags"]:
-        # Two legal forms: we write CH with an empty value, which every codec reads; the vector has an escape and EE.
+        # Two legal forms: we write CH with an empty value, which all codecs read; the vector has an escape.
         again = decode({**line, "exi": octets.hex()})
         assert as_xml(line, again) == canonical(line["xml"])
     else:
