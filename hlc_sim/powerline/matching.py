@@ -88,6 +88,7 @@ class Slac:
         self._wake = trio.Event()
         self._changed = trio.Event()
         self._ready: LinkReady | None = None
+        self._setting_key = trio.CancelScope()
         self._nursery: trio.Nursery
 
     # --- for the user --------------------------------------------------------------------------------
@@ -210,7 +211,10 @@ class Slac:
             self.observer(trio.current_time(), deviation)
 
     async def _set_key(self, nid: bytes, nmk: bytes) -> None:
-        self._feed(KeyResult(await self.modem.set_key(nid, nmk)))
+        """One at a time: a newer key, or another try, ends the one that is still waiting for the modem."""
+        self._setting_key.cancel()
+        with trio.CancelScope() as self._setting_key:
+            self._feed(KeyResult(await self.modem.set_key(nid, nmk), nmk))
 
     async def _ask_link(self) -> None:
         self._feed(LinkStatus(await self.modem.link_status()))

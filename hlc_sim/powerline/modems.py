@@ -56,7 +56,7 @@ class Modem:
     """The generic driver: standard messages only."""
 
     vendor = "unknown vendor"
-    verify_time = 9.0
+    verify_time = 8.0
     """Seconds a modem may be deaf after a new key until reading it back counts as failed."""
 
     def __init__(self, host: Host, info: ModemInfo | None = None) -> None:

@@ -38,6 +38,8 @@ class KeyResult:
     cannot be read back, False = silence or another key found."""
 
     applied: bool | None
+    nmk: bytes | None = None
+    """Which key this is about; the answer to one that has been replaced meanwhile is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +258,8 @@ class Machine:
     def _key_result(self, event: KeyResult) -> None:
         if self._key is None or self._key_done is None:
             return  # an answer that came after its timeout
+        if event.nmk not in (None, self._key.nmk):
+            return
         if event.applied is False and self._key_sends <= self.timing.C_set_key_retry:
             self._send_key()
             return

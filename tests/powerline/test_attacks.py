@@ -39,7 +39,7 @@ async def line(rogue_role: str, targets: set[bytes], tmp_path, *, car=None, expo
     powerline.add("ev", "qca7000", "EV")
     powerline.add("evse", family("qca7000").but(manageable_over_line=exposed), "EVSE")
     powerline.add("rogue", "qca7000", rogue_role)
-    powerline.set_attenuation("rogue", "ev", 60)
+    powerline.set_attenuation("rogue", "ev", 45)
     pilot = SimulatedLine()
     async with AsyncExitStack() as stack:
         nursery = await stack.enter_async_context(trio.open_nursery())

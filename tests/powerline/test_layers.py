@@ -8,6 +8,8 @@ import shutil
 import subprocess
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("scapy")
 
@@ -64,6 +66,8 @@ from hlc_sim.powerline.layers import (
     StationRate,
     bind_v2gtp,
 )
+from hlc_sim.powerline.wire import build, parse
+from iso15118.slac import messages as m
 
 from .golden import GOLDEN
 
@@ -224,6 +228,43 @@ def test_amplitude_map_of_917_carriers():
     assert len(frame) == 19 + 2 + 459
     assert frame[19:24].hex() == "9503103254"
     assert len(Ether(frame)[CM_AMP_MAP_REQ].carriers) == 459
+
+
+# --- messages of the state machines, there and back ---------------------------------------------------
+
+MAC = st.binary(min_size=6, max_size=6)
+BYTE = st.integers(0, 255)
+GROUPS = st.lists(BYTE, max_size=255).map(tuple)
+
+
+def octets(size: int):
+    return st.binary(min_size=size, max_size=size)
+
+
+MESSAGES = st.one_of(
+    st.builds(m.SlacParmReq, octets(8), BYTE, BYTE),
+    st.builds(m.SlacParmCnf, octets(8), MAC, BYTE, BYTE, BYTE, MAC, BYTE, BYTE),
+    st.builds(m.StartAttenCharInd, octets(8), MAC, BYTE, BYTE, BYTE, BYTE, BYTE),
+    st.builds(m.MnbcSoundInd, octets(8), BYTE, octets(16), octets(17), BYTE, BYTE),
+    st.builds(m.AttenProfileInd, MAC, GROUPS),
+    st.builds(m.AttenCharInd, octets(8), MAC, GROUPS, BYTE, octets(17), octets(17), BYTE, BYTE),
+    st.builds(m.AttenCharRsp, octets(8), MAC, BYTE, octets(17), octets(17), BYTE, BYTE),
+    st.builds(m.ValidateReq, BYTE, BYTE, BYTE),
+    st.builds(m.ValidateCnf, BYTE, BYTE, BYTE),
+    st.builds(m.SlacMatchReq, octets(8), MAC, MAC, octets(17), octets(17), BYTE, BYTE),
+    st.builds(m.SlacMatchCnf, octets(8), MAC, MAC, octets(7), octets(16), octets(17), octets(17), BYTE, BYTE),
+    st.builds(m.AmpMapReq, st.lists(st.integers(0, 15), max_size=917).map(tuple)),
+    st.builds(m.AmpMapCnf, BYTE),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(MESSAGES, MAC, MAC, st.sampled_from([None, 1, 2]), st.integers(0, 40))
+def test_every_message_there_and_back(message, destination, source, mmv, padding):
+    frame = build(destination, source, message, mmv)
+    assert len(frame) >= 60
+    assert frame[:12] == destination + source
+    assert parse(frame + bytes(padding)) == (source, message)
 
 
 # --- answers ----------------------------------------------------------------------------------------

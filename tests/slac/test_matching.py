@@ -18,6 +18,7 @@ from iso15118.slac import (
     EvSlac,
     EvSlacConfig,
     EvState,
+    KeyResult,
     NominalDuty,
     SimulatedLine,
     Timing,
@@ -481,6 +482,18 @@ def test_a_silent_driver_is_asked_again_after_its_timeout():
     bench.run(1.5)
     times = [when for when, action in car.actions if action == car.key]
     assert times == pytest.approx([first, first + 1.0])
+
+
+def test_the_answer_to_a_replaced_key_is_dropped():
+    bench, car, station, _ = pair()
+    linked(bench, car, station)
+    old = station.key
+    station.answers_key = False
+    bench.give(station, DLink.TERMINATE)
+    bench.give(station, KeyResult(True, old.nmk))
+    assert station.machine.state is EvseState.RESETTING
+    bench.give(station, KeyResult(True, station.key.nmk))
+    assert station.machine.state is EvseState.FAILED
 
 
 def test_a_key_that_cannot_be_read_back_is_good_enough():
