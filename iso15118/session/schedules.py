@@ -407,13 +407,13 @@ def price_problems(prices: common.AbsolutePriceSchedule | common.PriceLevelSched
 
 
 def rule_for(stack: common.PriceRuleStack, power: float) -> common.PriceRule | None:
-    """The rule that holds at `power` W: from its PowerRangeStart up to the next rule's; below zero
-    mirrored.
+    """The rule that holds at `power` W: from its PowerRangeStart up to the next rule's. Rules for discharging
+    have a negative start and hold from it downwards; that is our reading, no public source tells.
     """
     if power >= 0:
-        usable = [rule for rule in stack.price_rule if float(rule.power_range_start) <= power]
+        usable = [rule for rule in stack.price_rule if 0 <= float(rule.power_range_start) <= power]
         return max(usable, key=lambda rule: float(rule.power_range_start), default=None)
-    usable = [rule for rule in stack.price_rule if power <= float(rule.power_range_start) <= 0]
+    usable = [rule for rule in stack.price_rule if power <= float(rule.power_range_start) < 0]
     return min(usable, key=lambda rule: float(rule.power_range_start), default=None)
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from iso15118.messages import ac, common
+from iso15118.messages import ac, common, xmldsig
 from iso15118.messages.common_types import ResponseCode
 from iso15118.session import schedules
 from iso15118.session.charger import ControlPilot, Direction, Progress, ScheduleRequest
 from iso15118.session.events import Role
-from iso15118.session.secc_config import Closing, SECCConfig, energy_modes
+from iso15118.session.fillers import _fillers
+from iso15118.session.secc_config import Closing, SECCConfig, Trust, energy_modes
 from iso15118.session.services import (
     BPTChannel,
     ControlMode,
@@ -187,6 +188,45 @@ def test_soc_and_v2x_rules_are_reported_and_strictly_refused():
                 setattr(request.control_mode, name, value)
             assert code_of(made.send(request)) is (ResponseCode.FAILED if strict else OK), field
             assert rules(made) == [rule]
+
+
+def test_a_station_without_schedule_fails_and_says_so():
+    made = client(charger=BenchCharger(tuples=lambda now, request: ())).to_selected()
+    made.send_all(["DC_ChargeParameterDiscoveryReq"])
+    assert code_of(made.send("ScheduleExchangeReq")) is ResponseCode.FAILED
+    assert made.secc.events[0].offender is Role.SECC
+
+
+def test_supporting_points_outside_the_schema_are_reported_and_read_as_the_nearest():
+    made = client().to_selected()
+    made.send_all(["DC_ChargeParameterDiscoveryReq"])
+    assert code_of(made.send("ScheduleExchangeReq", maximum_supporting_points=3)) is OK
+    assert made.charger.schedule_requests[0].max_points == 12
+    assert len(made.secc.events) == 1
+
+
+def test_price_schedules_are_signed_where_somebody_signs_them():
+    made = client().to_selected()
+    made.send_all(["DC_ChargeParameterDiscoveryReq"])
+    signature = xmldsig.Signature(**_fillers(xmldsig.Signature))
+    made.secc.context.trust = Trust(sign_prices=lambda response: signature)
+    assert made.send("ScheduleExchangeReq").header.signature is signature
+
+
+def test_an_ac_ev_that_shows_state_c_before_start_is_noted():
+    made = client(ServiceID.AC)
+    made.charger.pilot = lambda: ControlPilot.C
+    made.to_prepared()
+    assert start(made) is OK
+    assert rules(made) == ["V2G20-1617"]
+
+
+def test_a_power_tolerance_that_was_not_offered_cannot_be_confirmed():
+    made = client().to_prepared()
+    confirmed = common.PowerToleranceAcceptance.PowerToleranceConfirmed
+    profile = made.profile([(60, 1000.0)], power_tolerance_acceptance=confirmed)
+    assert start(made, ev_power_profile=profile) is OK
+    assert len(made.secc.events) == 1
 
 
 def test_go_to_pause_is_said_and_an_early_stop_accepted():

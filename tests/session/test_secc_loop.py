@@ -276,6 +276,21 @@ def test_an_ev_outside_its_profile_is_warned_and_failed_when_it_stays_there():
     assert made.secc.closing is Closing.AFTER_PEER
 
 
+def test_one_v2x_energy_without_the_other_is_reported():
+    made = client(ServiceID.DC_BPT, 1)
+    loop(made, ev_minimum_v2x_energy_request=500.0)
+    assert rules(made) == ["V2G20-2681"]
+
+
+def test_a_metering_confirmation_of_the_other_control_mode_is_reported():
+    made = metering()
+    loop(made)
+    request = made.build("MeteringConfirmationReq")
+    request.signed_metering_data.control_mode = common.Dynamic_SMDTControlMode()
+    assert code_of(made.send(request)) is OK
+    assert made.secc.events[0].severity is Severity.ERROR
+
+
 def test_a_dynamic_ev_has_no_profile_to_leave():
     made = client(ServiceID.AC, 1)
     assert code_of(loop(made, ev_present_active_power=11_000.0)) is OK
