@@ -314,9 +314,9 @@ class Setup(Dialogue):
         best: tuple[tuple[int, ...], EnergyMode] | None = None
         for parameter_set in (yield from self.service_detail(wish.service)):
             reading = read_parameter_set(wish.service, parameter_set)
-            for note in reading.notes:
+            if reading.notes:
                 self.deviation(
-                    note,
+                    "; ".join(reading.notes),
                     "one of the forms that public stacks use",
                     severity=Severity.NOTE,
                     message=common.ServiceDetailRes,

@@ -329,10 +329,23 @@ def _accept_profile(
             ctx.note(f"EVPowerProfile: {excess}", "power within the schedule")
         ctx.offers, ctx.tuple_id, ctx.tolerance = offers, chosen, tolerance
         ctx.ceiling = schedules.entries_of(offer.charging_schedule.power_schedule)
-    ctx.profile = schedules.entries_of(profile)
+    ctx.profile = _current(ctx, profile, now)
     ctx.violating_since = None
     ctx.charger.profile(now, ctx.tuple_id if scheduled else None, profile)
     return code
+
+
+def _current(ctx: Context, profile: common.EVPowerProfile, now: float) -> list[schedules.Entry]:
+    """The profile's intervals as they are, or from now on if they are over: some stacks anchor at 0."""
+    entries, unix = schedules.entries_of(profile), ctx.unix(now)
+    if not entries or schedules.power_at(entries, unix) is not None:
+        return entries
+    late = unix - entries[0].start
+    ctx.error(
+        f"EVPowerProfile runs from {profile.time_anchor} for {entries[-1].end - entries[0].start:g} s",
+        "a profile that covers the present; taken from now on",
+    )
+    return [replace(entry, start=entry.start + late, end=entry.end + late) for entry in entries]
 
 
 def _tolerance(

@@ -154,6 +154,8 @@ def _common_part(
     if request.meter_info_requested or not ctx.metered or asked or receipt is not None:
         reading = ctx.charger.meter(now)
         if reading is not None:
+            if not ctx.config.dialect.discharge_register:
+                reading = replace(reading, discharged_wh=None)
             meter = ctx.meter_sent = values.meter_info(reading)
         ctx.metered = True
     return status, meter, receipt

@@ -154,6 +154,10 @@ class Dialect:
     """A charging schedule without known prices carries one price level [V2G20-2176]: Josev's EVCC refuses it
     without. False: no price schedule, as EVerest does.
     """
+    discharge_register: bool = True
+    """MeterInfo of a bidirectional service carries BPT_DischargedEnergyReadingWh. Josev names the field
+    otherwise, and its EVCC refuses the charge-loop response.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Charging schedules as an SECC sends them, and a session of a set number of charge loops."""
+"""What public stacks need: prices in all schedules, profiles of 1970, no discharge register; counted loops."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from iso15118.messages import common
+from iso15118.messages import common, dc
 from iso15118.messages.common_types import Processing
 from iso15118.session.evcc import EVCCConfig, Outcome, ServiceWish
 from iso15118.session.schedules import absolute_prices, entries_of, price_rule
 from iso15118.session.secc_config import SECCConfig
 from iso15118.session.services import ControlMode, Dialect, EnergyMode, Pricing, ServiceID
 
+from .client import Client
 from .pair import EPOCH, BenchCharger, BenchVehicle, Pair
 
 SCHEDULED = EVCCConfig(services=(ServiceWish(ServiceID.DC_BPT, control=(ControlMode.SCHEDULED,)),))
@@ -80,3 +81,32 @@ def test_a_session_of_so_many_charge_loops(loops: int) -> None:
     result = Pair(None, config, vehicle=BenchVehicle(loop_time=1e6)).run()
     assert result.outcome is Outcome.TERMINATED
     assert result.charge_loops == loops
+
+
+def test_a_power_profile_that_is_over_is_reported_and_taken_from_now_on() -> None:
+    """Josev anchors its profiles at 0: then the power it plans is that of the profile, not none."""
+    client = Client(SECCConfig(energy=(EnergyMode(ServiceID.DC, ControlMode.SCHEDULED, parameter_set_id=1),)))
+    client.to_prepared()
+    profile = client.profile([(600, 40_000.0), (3600, 10_000.0)])
+    profile.time_anchor = 0
+    client.send("PowerDeliveryReq(Start)", ev_power_profile=profile)
+    (deviation,) = client.secc.events
+    assert deviation.text == "EVPowerProfile runs from 0 for 4200 s"
+    entries = client.secc.context.profile
+    assert [entry.start - client.now - EPOCH for entry in entries] == pytest.approx([0, 600])
+    assert [entry.power for entry in entries] == [(40_000.0,), (10_000.0,)]
+
+
+@pytest.mark.parametrize("register", [True, False])
+def test_the_discharge_register_of_a_bidirectional_session_can_be_left_out(register: bool) -> None:
+    mode = EnergyMode(ServiceID.DC_BPT, ControlMode.SCHEDULED, parameter_set_id=1)
+    config = SECCConfig(energy=(mode,), dialect=Dialect(discharge_register=register))
+    pair = Pair(config, SCHEDULED, vehicle=BenchVehicle(bidirectional=True), wire=True)
+    assert pair.run().outcome is Outcome.TERMINATED
+    meters = [
+        spoken.message.meter_info
+        for spoken in pair.spoken
+        if isinstance(spoken.message, dc.DC_ChargeLoopRes) and spoken.message.meter_info is not None
+    ]
+    assert meters
+    assert all((meter.bpt_discharged_energy_reading_wh is not None) is register for meter in meters)
