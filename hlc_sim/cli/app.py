@@ -63,6 +63,18 @@ KeyLog = Annotated[
     Path | None, typer.Option("--keylog", metavar="FILE", help="Write TLS secrets there (NSS format).")
 ]
 
+Trace = Annotated[
+    Path | None,
+    typer.Option("--trace", metavar="DIR", help="Record everything there: JSON lines, and pcapng for Wireshark."),
+]
+Disclose = Annotated[
+    bool,
+    typer.Option(
+        "--disclose-secrets",
+        help="Send TLS secrets over UDP on the interface, for live decryption with dsV2Gshark.",
+    ),
+]
+
 
 @app.command(epilog=EPILOG)
 def secc(
@@ -86,6 +98,8 @@ def secc(
     key: Key = None,
     root: Roots = None,
     keylog: KeyLog = None,
+    disclose_secrets: Disclose = False,
+    trace: Trace = None,
     json: Report = None,
     verbose: Verbose = False,
 ) -> None:
@@ -99,11 +113,12 @@ def secc(
             modes=tuple(item.value for item in mode or ()),
             control=control.value if control else None,
             config=config,
-            secured=Secured(lab_plain_tcp, cert, key, tuple(root or ()), keylog),
+            secured=Secured(lab_plain_tcp, cert, key, tuple(root or ()), keylog, disclose_secrets),
             port=port,
             sdp_port=None if no_sdp else sdp_port,
             sessions=sessions,
             speed=speed,
+            trace=trace,
             report=json,
             verbose=verbose,
         )
@@ -130,6 +145,8 @@ def evcc(
     key: Key = None,
     root: Roots = None,
     keylog: KeyLog = None,
+    disclose_secrets: Disclose = False,
+    trace: Trace = None,
     json: Report = None,
     verbose: Verbose = False,
 ) -> None:
@@ -143,12 +160,13 @@ def evcc(
             mode=mode.value if mode else None,
             control=control.value if control else None,
             config=config,
-            secured=Secured(lab_plain_tcp, cert, key, tuple(root or ()), keylog),
+            secured=Secured(lab_plain_tcp, cert, key, tuple(root or ()), keylog, disclose_secrets),
             connect=connect,
             sdp_port=sdp_port,
             sessions=sessions,
             loops=loops,
             speed=speed,
+            trace=trace,
             report=json,
             verbose=verbose,
         )
@@ -159,6 +177,7 @@ def demo(
     mode: Annotated[Mode, typer.Option("--mode", help="Energy service.")] = Mode.dc,
     control: Annotated[Control, typer.Option("--control", help="Control mode.")] = Control.dynamic,
     speed: Annotated[float, typer.Option("--speed", help="Simulated seconds per second.")] = 240.0,
+    trace: Trace = None,
     json: Report = None,
 ) -> None:
     """Car and charger on this machine: a whole session over TCP on loopback, in seconds, without root."""
@@ -166,7 +185,7 @@ def demo(
     from .errors import readable
 
     with readable():
-        run_demo(mode=mode.value, control=control.value, speed=speed, report=json)
+        run_demo(mode=mode.value, control=control.value, speed=speed, trace=trace, report=json)
 
 
 @app.command(epilog=EPILOG)

@@ -21,6 +21,7 @@ from ..clock import unix_offset
 from ..config import MODES, StationConfig, VehicleConfig
 from ..evcc import ChargeReport, charge
 from ..secc import ConnectionReport, Station, serve
+from ..trace.run import RunTrace, tracing
 from ..transport import interface, tcp
 from ..transport.link import FrameRecord, Link
 from ..vehicle import Battery, Driver, SimulatedVehicle
@@ -100,12 +101,12 @@ def _scene(mode: str, control: str, speed: float) -> tuple[VehicleConfig, Statio
     return vehicle, StationConfig(modes=(mode,), speed=speed, site=site)
 
 
-def run_demo(*, mode: str, control: str, speed: float, report: Path | None) -> None:
+def run_demo(*, mode: str, control: str, speed: float, trace: Path | None, report: Path | None) -> None:
     console = Console(stderr=str(report) == "-")
     settings, station = _scene(mode, control, speed)
     connections: list[ConnectionReport] = []
 
-    async def run() -> ChargeReport:
+    async def run(record: RunTrace) -> ChargeReport:
         lo = interface.find("lo")
         listener = await tcp.listen(lo)
         port = listener.socket.getsockname()[1]
@@ -116,7 +117,10 @@ def run_demo(*, mode: str, control: str, speed: float, report: Path | None) -> N
         view = View(vehicle)
         async with trio.open_nursery() as nursery:
             await nursery.start(serve, shared, [listener])
-            link = Link(await tcp.connect(("::1", port, 0, 0)), Role.EVCC, sink=view.record)
+            peer = f"[::1]:{port}"
+            stream = record.connect(await tcp.connect(("::1", port, 0, 0)), peer, tls=False)
+            sink = record.sink(peer, view.record, battery=vehicle.battery)
+            link = Link(stream, Role.EVCC, sink=sink)
             where = f"[bold]EV and charger on [::1]:{port}[/]"
             console.print(f"{where}, {mode}, {control} control, {speed:g} times real time")
             with Live(view, console=console, auto_refresh=False, transient=False) as live:
@@ -128,6 +132,7 @@ def run_demo(*, mode: str, control: str, speed: float, report: Path | None) -> N
 
                 nursery.start_soon(refresh)
                 result = await charge(link, settings.session(), vehicle)
+                record.closed(peer, "EVCC", result.session.reason, result.session.deviations)
                 live.refresh()
             # The station sees the close of the connection; its report comes with it.
             with trio.move_on_after(1):
@@ -136,7 +141,9 @@ def run_demo(*, mode: str, control: str, speed: float, report: Path | None) -> N
             nursery.cancel_scope.cancel()
         return result
 
-    result = trio.run(run)
+    told = {"mode": mode, "control": control, "speed": speed}
+    with tracing(trace, Role.EVCC, config=told, name=f"demo-{mode}-{control}", lab_plain_tcp=True) as record:
+        result = trio.run(run, record)
     console.print()
     summary.show_charge(console, result, "summary")
     for connection in connections:

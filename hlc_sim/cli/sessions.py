@@ -42,6 +42,7 @@ class Secured:
     key: Path | None = None
     roots: tuple[Path, ...] = ()
     keylog: Path | None = None
+    disclose: bool = False
 
     @property
     def security(self) -> sdp_messages.Security:
@@ -74,6 +75,7 @@ def run_secc(
     sdp_port: int | None,
     sessions: int,
     speed: float | None,
+    trace: Path | None,
     report: Path | None,
     verbose: bool,
 ) -> None:
@@ -146,6 +148,7 @@ def run_evcc(
     sessions: int,
     loops: int | None,
     speed: float | None,
+    trace: Path | None,
     report: Path | None,
     verbose: bool,
 ) -> None:

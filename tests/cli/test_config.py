@@ -62,7 +62,8 @@ def test_a_station_file(tmp_path: Path) -> None:
 def test_a_vehicle_file(tmp_path: Path) -> None:
     path = tmp_path / "vehicle.toml"
     path.write_text(
-        'mode = "ac"\n[battery]\nsoc = 12\n[driver]\nwishes = [[30, "pause"]]\n[evcc]\nevcc_id = "X"\nloop_interval = 0.1\n'
+        'mode = "ac"\n[battery]\nsoc = 12\n[driver]\nwishes = [[30, "pause"]]\n'
+        '[evcc]\nevcc_id = "X"\nloop_interval = 0.1\n'
     )
     config = load(VehicleConfig, path)
     assert config.vehicle().battery.soc == 12

@@ -1,0 +1,175 @@
+"""`hlc secc`, `hlc evcc` and `hlc demo` as processes and in-process: results, exit codes, clean ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from hlc_sim.cli import app
+
+RUNNER = CliRunner()
+
+
+def hlc(*arguments: str) -> Result:
+    return RUNNER.invoke(app, list(arguments))
+
+
+@contextmanager
+def secc(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """`hlc secc` on loopback, without SDP, and its TCP port once it is ready."""
+    command = [sys.executable, "-c", "from hlc_sim.cli import main; main()", "secc"]
+    command += ["--lab-plain-tcp", "--no-sdp", "--speed", "2000", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            ready = re.search(r"ready: SECC on lo, \[::1\]:(\d+)", line)
+            if ready:
+                yield process, int(ready[1])
+                break
+        else:
+            pytest.fail("hlc secc did not become ready")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_demo_ends_with_a_whole_session_in_time(tmp_path: Path) -> None:
+    result = hlc("demo", "--speed", "2000", "--json", str(tmp_path / "demo.json"))
+    assert result.exit_code == 0
+    assert "outcome          terminated" in result.stdout
+    assert "deviations" in result.stdout
+    data = json.loads((tmp_path / "demo.json").read_text())
+    assert data["ok"]
+    assert data["soc_end"] >= 80
+    assert data["seconds"] < 10
+    assert data["charge_loops"] > 0
+    assert data["energy_charged_wh"] > 20_000
+
+
+def test_secc_and_evcc_as_two_processes_and_ctrl_c(tmp_path: Path) -> None:
+    report = tmp_path / "secc.json"
+    with secc("--mode", "dc", "--mode", "ac", "--json", str(report)) as (process, port):
+        result = hlc(
+            "evcc",
+            "--lab-plain-tcp",
+            "--connect",
+            f"[::1]:{port}",
+            "--speed",
+            "2000",
+            "--sessions",
+            "2",
+            "--json",
+            "-",
+        )
+        assert result.exit_code == 0, result.output
+        first, second = json.loads(result.stdout)
+        assert first["ok"]
+        assert second["ok"]
+        assert first["session_id"] != second["session_id"]
+        process.send_signal(signal.SIGINT)
+        _, log = process.communicate(timeout=10)
+        assert process.returncode == 0
+    assert log.count("session over") == 2
+    assert "Traceback" not in log
+    assert "stopped" in log
+    assert [item["session_id"] for item in json.loads(report.read_text())] == [
+        first["session_id"],
+        second["session_id"],
+    ]
+
+
+def test_secc_ends_after_its_sessions_and_says_if_one_failed() -> None:
+    import socket
+
+    with secc("--sessions", "1") as (process, port):
+        with socket.create_connection(("::1", port)) as peer:
+            peer.sendall(b"garbage!")
+            assert peer.recv(1) == b""
+        _, log = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert "broken V2GTP frame, connection closed: V2GTP version is 0x67, expected 0x01" in log
+
+
+@pytest.mark.parametrize("command", ["secc", "evcc"])
+def test_plain_tcp_needs_the_flag(command: str) -> None:
+    result = hlc(command)
+    assert result.exit_code == 2
+    assert "--lab-plain-tcp" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["evcc", "--lab-plain-tcp", "--connect", "nowhere"], 2, "--connect 'nowhere' is not HOST:PORT"),
+        (["evcc", "--lab-plain-tcp", "--iface", "nic9"], 3, "there is no network interface 'nic9'"),
+        (
+            ["secc", "--lab-plain-tcp", "--config", "nowhere.toml"],
+            2,
+            "nowhere.toml: No such file or directory",
+        ),
+        (["secc", "--lab-plain-tcp", "--cert", "x.pem"], 2, "exclude each other"),
+        (["evcc", "--lab-plain-tcp", "--connect", "[::1]:1"], 3, "::1"),
+        (["evcc", "--mode", "tram"], 2, "tram"),
+    ],
+)
+def test_mistakes_read_well(arguments: list[str], code: int, words: str) -> None:
+    result = hlc(*arguments)
+    assert result.exit_code == code
+    assert words in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = "import sys; sys.argv = ['hlc', '--help']\nfrom hlc_sim.cli import main\n"
+    script += "try: main()\nexcept SystemExit: pass\n"
+    script += (
+        "print(sorted({'trio', 'iso15118.messages', 'OpenSSL', 'cryptography', 'lxml'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_config_file_reaches_the_session(tmp_path: Path) -> None:
+    config = tmp_path / "car.toml"
+    config.write_text(
+        'mode = "dc"\ncontrol = "scheduled"\n[battery]\nsoc = 79\n[evcc]\nevcc_id = "WMIFROMFILE"\n'
+    )
+    with secc() as (_, port):
+        result = hlc(
+            "evcc",
+            "--lab-plain-tcp",
+            "--connect",
+            f"[::1]:{port}",
+            "--config",
+            str(config),
+            "--speed",
+            "500",
+            "--json",
+            "-",
+        )
+        assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert data["control"] == "scheduled"
+    assert data["soc_start"] == 79
+
+
+def test_a_session_that_fails_ends_with_code_1(tmp_path: Path) -> None:
+    config = tmp_path / "station.toml"
+    config.write_text("[outlet.contactor]\nstuck_open = true\n")
+    with secc("--config", str(config)) as (_, port):
+        result = hlc(
+            "evcc", "--lab-plain-tcp", "--connect", f"[::1]:{port}", "--speed", "2000", "--json", "-"
+        )
+    assert result.exit_code == 1
+    data = json.loads(result.stdout)
+    assert data["response_code"] == "FAILED_ContactorError"
