@@ -383,5 +383,69 @@ def doctor(
     raise typer.Exit(1 if report.failed else 0)
 
 
+# --- attack -------------------------------------------------------------------------------------------
+
+
+@app.command()
+def attack(
+    against: Annotated[str, typer.Argument(help="ev or evse")],
+    iface: Annotated[str | None, typer.Option(help="interface of the attacker's modem")] = None,
+    target: Annotated[list[str] | None, typer.Option(help="MAC address of a target; repeatable")] = None,
+    capture: Annotated[Path, typer.Option(help="everything goes into this pcap file")] = Path("attack.pcap"),
+    only: Annotated[list[str] | None, typer.Option(help="name of an attack; repeatable")] = None,
+    i_own_this: Annotated[
+        bool, typer.Option("--i-own-this", help="the targets and the line are mine")
+    ] = False,
+    show: Annotated[bool, typer.Option("--list", help="only name the attacks")] = False,
+) -> None:
+    """Attack the matching of one's own equipment. Exit code 1 if a target did not behave as a good one
+    does."""
+    if against not in ("ev", "evse"):
+        _fail(f"against: ev or evse expected, got {against!r}", 2)
+    _scapy()
+    from .attacks import ATTACKS, NotPermitted, Permit, attacker
+
+    chosen = [each for each in ATTACKS.values() if each.against == against.upper()]
+    if show:
+        for each in chosen:
+            out.print(f"{each.name}: {each.good}")
+        return
+    unknown = set(only or []) - {each.name for each in chosen}
+    if unknown:
+        _fail(f"no attack named {', '.join(sorted(unknown))}; --list names them", 2)
+    if iface is None:
+        _fail("--iface is wanted: attacks have no default interface", 2)
+    try:
+        targets = frozenset(bytes.fromhex(text.replace(":", "")) for text in target or [])
+        if any(len(each) != 6 for each in targets):
+            raise ValueError("6 bytes expected")
+    except ValueError as error:
+        _fail(f"target: {error}", 2)
+    bad = 0
+
+    async def run() -> None:
+        nonlocal bad
+        async with attacker(iface, Permit(targets, i_own_this), capture=capture) as bench:
+            for each in chosen:
+                if only and each.name not in only:
+                    continue
+                finding = await each.run(bench)
+                word = {True: "[green]good[/]", False: "[bold red]BAD[/] ", None: "[dim]-[/]   "}[
+                    finding.good
+                ]
+                bad += finding.good is False
+                out.print(f"{word} {each.name}: {escape(finding.observed)}", soft_wrap=True)
+                if finding.good is False:
+                    out.print(f"     a good target: {escape(each.good)}", soft_wrap=True)
+
+    try:
+        trio.run(run)
+    except NotPermitted as error:
+        _fail(str(error), 2)
+    except OSError as error:
+        _fail(f"{iface}: {error.strerror or error}")
+    raise typer.Exit(1 if bad else 0)
+
+
 if __name__ == "__main__":
     app()

@@ -40,6 +40,11 @@ def run(*arguments: str):
         (["slac", "car", "--iface", "x"], "role: ev or evse expected, got 'car'"),
         (["slac", "ev", "--iface", "nonesuch0"], "nonesuch0"),
         (["doctor", "--iface", "x", "--role", "car"], "role: ev or evse expected"),
+        (["attack", "evse"], "--iface is wanted"),
+        (["attack", "evse", "--iface", "x", "--only", "hug"], "no attack named hug"),
+        (["attack", "evse", "--iface", "x", "--target", "12"], "target: 6 bytes expected"),
+        (["attack", "evse", "--iface", "x", "--target", "020000000001"], "i_own_this=True"),
+        (["attack", "evse", "--iface", "x", "--i-own-this"], "addresses of their targets"),
         (["sniff"], "one of --iface and --read is wanted"),
         (["powerline", "--modem", "ev"], "modem 'ev': NAME:FAMILY:ROLE expected"),
         (["powerline", "--modem", "ev:qca1:EV"], "modem family 'qca1': one of spec"),
@@ -105,6 +110,32 @@ def test_two_programs_match_on_the_simulated_line(tmp_path):
     assert rows["link"]["status"] == "ok"
     assert "CM_SLAC_MATCH_CNF" in run("sniff", "--read", str(pcap)).output
     assert not [name for name in os.listdir("/run/netns") if name.startswith(PREFIX)]
+
+
+@pytest.mark.netns
+@needs_namespaces
+def test_our_station_withstands_the_attacks(tmp_path):
+    log = tmp_path / "attacks.txt"
+    script = (
+        f"ip netns exec {PREFIX}-evse {HLC} slac evse --iface plc0 --timeout 40 > /dev/null & "
+        f"sleep 2; ip netns exec {PREFIX}-ev {HLC} attack evse --iface plc0 --target 02:48:4c:43:00:02 "
+        f"--i-own-this --only 'bad headers' --only 'cut short' --capture {tmp_path}/a.pcap > {log}"
+    )
+    command = [
+        *HLC.split(),
+        "powerline",
+        "--prefix",
+        PREFIX,
+        "--run",
+        f"{script}; code=$?; kill $!; exit $code",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert log.read_text().splitlines() == [
+        "good bad headers: none answered; honest request afterwards answered",
+        "good cut short: no answer",
+    ]
+    assert "run-id flood: serves at least five" in run("attack", "evse", "--list").output
 
 
 @pytest.mark.netns
