@@ -281,8 +281,13 @@ class Dialogue:
         # Header times of edition 1 are seconds; larger numbers are another unit and say nothing
         # about the clock.
         if response.header.timestamp < 10**11:
-            self._secc_offset = response.header.timestamp - (started + self.now) / 2
+            self._learn_clock(response.header.timestamp - (started + self.now) / 2)
         return response
+
+    def _learn_clock(self, offset: float) -> None:
+        """Header times are whole seconds, rounded down: the greatest offset seen is nearest to the truth."""
+        known = self._secc_offset
+        self._secc_offset = offset if known is None or abs(offset - known) > 2 else max(known, offset)
 
     def fatal(self, text: str, expected: str, message: type[Node]) -> SessionEnded:
         """Report what no EVCC can go on after; raise what comes back."""

@@ -244,13 +244,17 @@ class Transfer(SideStreams):
     # -- set-points --------------------------------------------------------------------------------------
 
     def planned(self) -> tuple[float, float]:
-        """Ceilings of the power profile at present, W: charge, discharge (a magnitude)."""
+        """Ceilings of the power profile, W: charge, discharge (a magnitude). A step down counts before it
+        comes: the vehicle must have taken it by then, and header times tell the SECC's clock to a second
+        only.
+        """
         if self.ramping_down:
             return 0.0, 0.0
         if self.plan is None:
             return math.inf, math.inf
-        power = self.plan.power_at(self.secc_time())
-        return max(0.0, power), max(0.0, -power)
+        now = self.secc_time()
+        power, soon = self.plan.power_at(now), self.plan.power_at(now + 1.0 + self.config.loop_interval)
+        return max(0.0, min(power, soon)), max(0.0, min(-power, -soon))
 
     def dc_target(self, limits: DCLimits, voltage: float) -> DCTarget:
         """The vehicle's set-point within its own limits, the charger's, and the power profile."""
