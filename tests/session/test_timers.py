@@ -12,7 +12,7 @@ from iso15118.messages.common_types import ResponseCode
 from iso15118.session.charger import ControlPilot, Progress, Verdict
 from iso15118.session.evcc import EVCCConfig, Outcome, ServiceWish
 from iso15118.session.events import Deviation, Role, Severity
-from iso15118.session.secc_config import Closing, SECCConfig, energy_modes
+from iso15118.session.secc_config import Closing, Installation, SECCConfig, Trust, energy_modes
 from iso15118.session.sequence import name_of, stem
 from iso15118.session.services import ControlMode, Family, ServiceID
 from iso15118.session.timers import BY_NAME, RELAXED, STRICT, TIMERS, Kind, Profile
@@ -261,6 +261,25 @@ def test_authorization_is_not_left_open_for_more_than_55_s(verdict):
     assert 55 <= client.now - began < 56
     assert code_of(response) is ResponseCode.WARNING_EIMAuthorizationFailure
     assert client.secc.closing is None
+
+
+def test_each_attempt_at_authorization_has_its_full_time():
+    waiting = [Verdict.PENDING]
+    client = Client(charger=BenchCharger(verdicts=[*waiting, Verdict.REJECTED, *waiting * 3])).to_session()
+    client.send_all(["AuthorizationSetupReq", "AuthorizationReq"])
+    client.now += 50
+    assert code_of(client.send("AuthorizationReq")) is ResponseCode.WARNING_EIMAuthorizationFailure
+    for _ in range(2):
+        client.now += 25
+        assert client.send("AuthorizationReq").evse_processing == "Ongoing"
+
+
+def test_certificate_installation_has_the_long_times():
+    trust = Trust(install_certificate=lambda request, now: Installation(pending=True))
+    client = Client(SECCConfig(certificate_installation=True), trust=trust).to_session()
+    client.send_all(["AuthorizationSetupReq", "CertificateInstallationReq"])
+    assert client.secc.deadline() == pytest.approx(client.now + 60)
+    assert MESSAGES["CertificateInstallation"][:2] == (5, 4.5)
 
 
 @pytest.mark.parametrize("kind", ["ScheduleExchangeReq", "DC_CableCheckReq"])
