@@ -65,7 +65,9 @@ KeyLog = Annotated[
 
 Trace = Annotated[
     Path | None,
-    typer.Option("--trace", metavar="DIR", help="Record everything there: JSON lines, and pcapng for Wireshark."),
+    typer.Option(
+        "--trace", metavar="DIR", help="Record everything there: JSON lines, and pcapng for Wireshark."
+    ),
 ]
 Disclose = Annotated[
     bool,

@@ -9,6 +9,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import trio
 import typer
 from rich.console import Console
@@ -20,7 +21,8 @@ from iso15118.session.secc_config import Link as LinkFacts
 from ..clock import unix_offset
 from ..config import StationConfig, VehicleConfig, load
 from ..evcc import ChargeReport, charge
-from ..secc import ConnectionReport, Station, serve
+from ..secc import ConnectionReport, Station, peer_name, serve
+from ..trace.run import RunTrace, tracing
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
 from ..transport.link import FrameRecord, FrameSink, Link
@@ -79,19 +81,22 @@ def run_secc(
     report: Path | None,
     verbose: bool,
 ) -> None:
-    tls = secured.tls()
+    plain_tls = secured.tls()
     settings = load(StationConfig, config) if config is not None else StationConfig()
     _override(settings, modes=modes or None, control=control, speed=speed)
     interface = interfaces.find(iface)
     _log_to_stderr(verbose)
     results: list[ConnectionReport] = []
 
-    async def run() -> None:
+    async def run(record: RunTrace) -> None:
+        tls = record.tls_config(plain_tls)
         listener = await tcp.listen(interface, port)
         number = listener.socket.getsockname()[1]
         enough = trio.Event()
 
         def finished(connection: ConnectionReport) -> None:
+            by = "EVCC" if "peer closed" in connection.ended or connection.clean else "SECC"
+            record.closed(connection.peer, by, connection.ended, connection.deviations)
             if sessions or report is not None:
                 results.append(connection)
             if verbose or connection.deviations:
@@ -103,8 +108,8 @@ def run_secc(
         station = Station(
             settings.session(),
             lambda: settings.charger(unix_offset()),
-            secure=_secure_secc(tls) if tls is not None else None,
-            sink=_logging_sink if verbose else None,
+            secure=_secure_secc(tls, record) if tls is not None else None,
+            sink=lambda peer: record.sink(peer, *([_logging_sink(peer)] if verbose else [])),
             finished=finished,
         )
         async with trio.open_nursery() as nursery:
@@ -113,7 +118,7 @@ def run_secc(
                 endpoints = {secured.security: number}
                 await nursery.start(
                     lambda task_status: sdp.serve(
-                        interface, endpoints, udp_port=sdp_port, task_status=task_status
+                        interface, endpoints, udp_port=sdp_port, sink=record.sdp, task_status=task_status
                     )
                 )
             log.info(
@@ -127,7 +132,14 @@ def run_secc(
             await enough.wait()
             nursery.cancel_scope.cancel()
 
-    interrupted = _run(run)
+    with tracing(
+        trace,
+        Role.SECC,
+        config=msgspec.to_builtins(settings, enc_hook=str),
+        disclose=interface if secured.disclose else None,
+        lab_plain_tcp=secured.lab_plain_tcp,
+    ) as record:
+        interrupted = _run(run, record)
     if report is not None:
         summary.write(report, [summary.of_connection(item) for item in results])
     if interrupted:
@@ -152,7 +164,7 @@ def run_evcc(
     report: Path | None,
     verbose: bool,
 ) -> None:
-    tls = secured.tls()
+    plain_tls = secured.tls()
     settings = load(VehicleConfig, config) if config is not None else VehicleConfig()
     _override(settings, mode=mode, control=control, speed=speed)
     if loops is not None:
@@ -164,20 +176,25 @@ def run_evcc(
     console = Console(stderr=str(report) == "-")
     results: list[ChargeReport] = []
 
-    async def run() -> None:
+    async def run(record: RunTrace) -> None:
+        tls = record.tls_config(plain_tls)
         vehicle = settings.vehicle()
         resume = None
         for number in range(1, sessions + 1):
-            address = target or await _discover(interface, secured, sdp_port)
+            address = target or await _discover(interface, secured, sdp_port, record)
+            peer = f"[{address[0]}]:{address[1]}"
             stream: trio.abc.Stream = await tcp.connect(address)
+            stream = record.connect(stream, peer, tls=tls is not None)
             facts = ""
             identity = None
             if tls is not None:
-                stream, facts, identity = await _secure_evcc(stream, tls)
-            link = Link(stream, Role.EVCC, sink=_logging_sink("SECC") if verbose else None)
+                stream, facts, identity = await _secure_evcc(stream, tls, record, peer)
+            sinks = [_logging_sink("SECC")] if verbose else []
+            link = Link(stream, Role.EVCC, sink=record.sink(peer, *sinks, battery=vehicle.battery))
             result = await charge(
                 link, session_config, vehicle, resume=resume, secc_identity=identity, tls=facts
             )
+            record.closed(peer, "EVCC", result.session.reason, result.session.deviations)
             results.append(result)
             resume = result.session.paused
             summary.show_charge(console, result, "session" if sessions == 1 else f"session {number}")
@@ -186,7 +203,14 @@ def run_evcc(
             if resume is None:
                 vehicle = settings.vehicle()
 
-    interrupted = _run(run)
+    with tracing(
+        trace,
+        Role.EVCC,
+        config=msgspec.to_builtins(settings, enc_hook=str),
+        disclose=interface if secured.disclose else None,
+        lab_plain_tcp=secured.lab_plain_tcp,
+    ) as record:
+        interrupted = _run(run, record)
     if report is not None:
         listed = [summary.of_charge(item) for item in results]
         summary.write(report, listed if sessions > 1 or not listed else listed[0])
@@ -197,10 +221,10 @@ def run_evcc(
 
 
 async def _discover(
-    interface: interfaces.Interface | None, secured: Secured, sdp_port: int
+    interface: interfaces.Interface | None, secured: Secured, sdp_port: int, record: RunTrace
 ) -> tuple[str, int, int, int]:
     assert interface is not None
-    found = await sdp.discover(interface, security=secured.security, udp_port=sdp_port)
+    found = await sdp.discover(interface, security=secured.security, udp_port=sdp_port, sink=record.sdp)
     if found.response.security is not secured.security:
         offered = "TLS" if found.response.security is sdp_messages.Security.TLS else "no TLS"
         raise sdp.DiscoveryError(
@@ -210,24 +234,36 @@ async def _discover(
     return found.socket_address
 
 
-def _secure_secc(config: TLSConfig) -> Callable[[trio.abc.Stream], Any]:
-    from ..transport.tls import secure
+def _secure_secc(config: TLSConfig, record: RunTrace) -> Callable[[trio.abc.Stream], Any]:
+    from ..transport.tls import TLSError, secure
 
     async def shake_hands(stream: trio.abc.Stream) -> tuple[trio.abc.Stream, LinkFacts]:
-        secured = await secure(stream, config, server_side=True)
+        peer = peer_name(stream)
+        try:
+            secured = await secure(record.connect(stream, peer, tls=True), config, server_side=True)
+        except TLSError as error:
+            record.tls(peer, error.facts)
+            raise
+        record.tls(peer, secured.facts)
         return secured, LinkFacts(tls=_is_tls_1_3(secured), vehicle_certificate=secured.facts.peer_leaf)
 
     return shake_hands
 
 
 async def _secure_evcc(
-    stream: trio.abc.Stream, config: TLSConfig
+    stream: trio.abc.Stream, config: TLSConfig, record: RunTrace, peer: str
 ) -> tuple[trio.abc.Stream, str, bytes | None]:
     import hashlib
 
-    from ..transport.tls import secure
+    from ..transport.tls import TLSError, secure
 
-    secured = await secure(stream, config, server_side=False)
+    try:
+        secured = await secure(stream, config, server_side=False)
+    except TLSError as error:
+        record.tls(peer, error.facts)
+        record.closed(peer, "", str(error))
+        raise
+    record.tls(peer, secured.facts)
     leaf = secured.facts.peer_leaf
     version = secured.facts.version
     facts = f"{version.name if version else 'TLS'} {secured.facts.suite}"
@@ -261,10 +297,10 @@ def _host_and_port(text: str) -> tuple[str, int] | tuple[str, int, int, int]:
     return host, int(port)
 
 
-def _run(main: Callable[[], Any]) -> bool:
+def _run(main: Callable[[RunTrace], Any], record: RunTrace) -> bool:
     """Run to the end; True if Ctrl-C ended it. Everything is closed properly either way."""
     try:
-        trio.run(main)
+        trio.run(main, record)
     except KeyboardInterrupt:
         return True
     except BaseExceptionGroup as group:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -33,27 +33,34 @@ _VERSIONS = {0x0301: "TLSv1.0", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2", 0x0304: "T
 
 class _Suite(NamedTuple):
     name: str
-    hash: type[hashes.HashAlgorithm]
+    hash: hashes.HashAlgorithm
     cipher: str
     key: int
     """Octets of the key."""
-    mac: type[hashes.HashAlgorithm] | None = None
+    mac: hashes.HashAlgorithm | None = None
 
 
 _SUITES = {
-    0x1301: _Suite("TLS_AES_128_GCM_SHA256", hashes.SHA256, "gcm", 16),
-    0x1302: _Suite("TLS_AES_256_GCM_SHA384", hashes.SHA384, "gcm", 32),
-    0x1303: _Suite("TLS_CHACHA20_POLY1305_SHA256", hashes.SHA256, "chacha", 32),
-    0x1304: _Suite("TLS_AES_128_CCM_SHA256", hashes.SHA256, "ccm", 16),
-    0xC02B: _Suite("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", hashes.SHA256, "gcm", 16),
-    0xC02C: _Suite("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", hashes.SHA384, "gcm", 32),
-    0xC02F: _Suite("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", hashes.SHA256, "gcm", 16),
-    0xC030: _Suite("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", hashes.SHA384, "gcm", 32),
-    0xCCA8: _Suite("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", hashes.SHA256, "chacha", 32),
-    0xCCA9: _Suite("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", hashes.SHA256, "chacha", 32),
-    0xC023: _Suite("TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256", hashes.SHA256, "cbc", 16, hashes.SHA256),
-    0xC025: _Suite("TLS_ECDH_ECDSA_WITH_AES_128_CBC_SHA256", hashes.SHA256, "cbc", 16, hashes.SHA256),
-    0xC024: _Suite("TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384", hashes.SHA384, "cbc", 32, hashes.SHA384),
+    0x1301: _Suite("TLS_AES_128_GCM_SHA256", hashes.SHA256(), "gcm", 16),
+    0x1302: _Suite("TLS_AES_256_GCM_SHA384", hashes.SHA384(), "gcm", 32),
+    0x1303: _Suite("TLS_CHACHA20_POLY1305_SHA256", hashes.SHA256(), "chacha", 32),
+    0x1304: _Suite("TLS_AES_128_CCM_SHA256", hashes.SHA256(), "ccm", 16),
+    0xC02B: _Suite("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", hashes.SHA256(), "gcm", 16),
+    0xC02C: _Suite("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", hashes.SHA384(), "gcm", 32),
+    0xC02F: _Suite("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", hashes.SHA256(), "gcm", 16),
+    0xC030: _Suite("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", hashes.SHA384(), "gcm", 32),
+    0xCCA8: _Suite("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", hashes.SHA256(), "chacha", 32),
+    0xCCA9: _Suite("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", hashes.SHA256(), "chacha", 32),
+    0xC023: _Suite("TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256", hashes.SHA256(), "cbc", 16, hashes.SHA256()),
+    0xC025: _Suite("TLS_ECDH_ECDSA_WITH_AES_128_CBC_SHA256", hashes.SHA256(), "cbc", 16, hashes.SHA256()),
+    0xC024: _Suite("TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384", hashes.SHA384(), "cbc", 32, hashes.SHA384()),
+}
+
+
+_AEADS: dict[str, Callable[[bytes], AESGCM | ChaCha20Poly1305 | AESCCM]] = {
+    "gcm": AESGCM,
+    "chacha": ChaCha20Poly1305,
+    "ccm": AESCCM,
 }
 
 
@@ -78,9 +85,7 @@ def expand_label(algorithm: hashes.HashAlgorithm, secret: bytes, label: str, len
     return HKDFExpand(algorithm, length, info).derive(secret)
 
 
-def prf(
-    algorithm: type[hashes.HashAlgorithm], secret: bytes, label: bytes, seed: bytes, length: int
-) -> bytes:
+def prf(algorithm: hashes.HashAlgorithm, secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
     """The pseudorandom function of TLS 1.2 (RFC 5246, 5)."""
     name = algorithm.name
     out, chained = b"", label + seed
@@ -96,11 +101,7 @@ class _Keys:
     def __init__(self, suite: _Suite, key: bytes, iv: bytes, mac: bytes = b"", etm: bool = False) -> None:
         self._suite, self._key, self._iv, self._mac, self._etm = suite, key, iv, mac, etm
         self._sequence = 0
-        self._aead = {
-            "gcm": AESGCM,
-            "chacha": ChaCha20Poly1305,
-            "ccm": AESCCM,
-        }[suite.cipher](key) if suite.cipher != "cbc" else None  # fmt: skip
+        self._aead = _AEADS[suite.cipher](key) if suite.cipher in _AEADS else None
 
     def _nonce(self) -> bytes:
         number = int.from_bytes(self._iv, "big") ^ self._sequence
@@ -264,7 +265,7 @@ class TLSReader:
             label = "CLIENT_TRAFFIC_SECRET_0" if from_client else "SERVER_TRAFFIC_SECRET_0"
             self._use(side, self._keylog.get(label, self._random))
         elif kind == _KEY_UPDATE and self._tls13 and self._suite is not None:
-            algorithm = self._suite.hash()
+            algorithm = self._suite.hash
             self._use(side, expand_label(algorithm, side.secret, "traffic upd", algorithm.digest_size))
 
     def _server_hello(self, body: bytes) -> None:
@@ -299,7 +300,7 @@ class TLSReader:
         side.keys = None
         if secret is None:
             return
-        algorithm = self._suite.hash()
+        algorithm = self._suite.hash
         side.secret = secret
         side.keys = _Keys(
             self._suite,

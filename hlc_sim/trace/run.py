@@ -1,0 +1,182 @@
+"""The trace of a run of `hlc secc`, `evcc` or `demo`: hooks for what the commands put together.
+
+Without a directory every hook does nothing, so that the commands need not ask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from iso15118.session.events import Deviation, Role
+
+from ..transport.link import FrameRecord, FrameSink
+from .disclosure import SecretDisclosure
+from .recorder import ConnectionRecorder, Recorder, recording
+
+if TYPE_CHECKING:
+    from ..transport.interface import Interface
+    from ..transport.tls import TLSConfig, TLSFacts
+    from ..vehicle.battery import Battery
+
+_SENDERS = {"evcc->secc": Role.EVCC, "secc->evcc": Role.SECC}
+
+
+class RunTrace:
+    """Hooks into a run; one connection per peer at a time."""
+
+    def __init__(
+        self, recorder: Recorder | None, role: Role, disclosure: SecretDisclosure | None = None
+    ) -> None:
+        self._recorder = recorder
+        self._disclosure = disclosure
+        self._role = role
+        self._open: dict[str, ConnectionRecorder] = {}
+
+    def sdp(self, direction: str, payload_type: int, payload: bytes) -> None:
+        """An SDPSink."""
+        if self._recorder is not None:
+            self._recorder.sdp(_SENDERS[direction], payload_type, payload)
+
+    def tls_config(self, config: TLSConfig | None) -> TLSConfig | None:
+        """The same configuration, its secrets also told to the trace, and on the link if that is wanted."""
+        listeners: list[Callable[[str], None]] = []
+        if self._recorder is not None:
+            listeners.append(self._recorder.secret)
+        if self._disclosure is not None:
+            listeners.append(self._disclosure)
+        if config is None or not listeners:
+            return config
+        return dataclasses.replace(config, keylog=_tee(config.keylog, listeners))
+
+    def connect(self, stream: trio.abc.Stream, peer: str, *, tls: bool) -> trio.abc.Stream:
+        """A TCP connection has opened: the stream to go on with."""
+        if self._recorder is None:
+            return stream
+        own = _address(stream)
+        ends = (own, peer) if self._role is Role.EVCC else (peer, own)
+        connection = self._recorder.connection(evcc=ends[0], secc=ends[1], tapped=tls)
+        self._open[peer] = connection
+        return connection.tap(stream, self._role) if tls else stream
+
+    def tls(self, peer: str, facts: TLSFacts) -> None:
+        """What a handshake came to."""
+        connection = self._open.get(peer)
+        if connection is None:
+            return
+        peers = [der.hex() for der in facts.peer_chain]
+        chain = "client_certificates" if facts.server_side else "server_certificates"
+        alert = facts.alert_sent if facts.alert_sent is not None else facts.alert_received
+        connection.tls(
+            version={"TLS_1_3": "TLSv1.3", "TLS_1_2": "TLSv1.2"}.get(facts.version.name, facts.version.name)
+            if facts.version
+            else "",
+            suite=facts.suite,
+            group=facts.group,
+            alert="" if alert is None else f"alert {alert}",
+            verdict=""
+            if facts.verdict is None
+            else str(facts.verdict.errors[0])
+            if facts.verdict.errors
+            else "trusted",
+            **{chain: peers},
+        )
+
+    def sink(self, peer: str, *others: FrameSink, battery: Battery | None = None) -> FrameSink | None:
+        """A frame sink for the connection with this peer, that also tells `others`."""
+        sinks = list(others)
+        if self._recorder is not None:
+            connection = self._open.get(peer)
+            if connection is None:
+                connection = self._open[peer] = self._recorder.connection(evcc=peer)
+            sinks.append(connection.sink)
+            if battery is not None:
+                sinks.append(_sampler(self._recorder, battery))
+        if not sinks:
+            return None
+        return sinks[0] if len(sinks) == 1 else _all(sinks)
+
+    def closed(self, peer: str, by: str, reason: str, deviations: Iterable[Deviation] = ()) -> None:
+        """A connection has ended."""
+        connection = self._open.pop(peer, None)
+        if connection is not None:
+            for deviation in deviations:
+                connection.deviation(deviation)
+            connection.closed(by, reason)
+
+
+def _address(stream: trio.abc.Stream) -> str:
+    if not isinstance(stream, trio.SocketStream):
+        return ""
+    with contextlib.suppress(OSError):
+        address = stream.socket.getsockname()
+        return f"[{address[0]}]:{address[1]}"
+    return ""
+
+
+def _all(sinks: list[FrameSink]) -> FrameSink:
+    def record(frame: FrameRecord) -> None:
+        for sink in sinks:
+            sink(frame)
+
+    return record
+
+
+def _sampler(recorder: Recorder, battery: Battery) -> FrameSink:
+    """The battery's values with each answer of the charge loop."""
+
+    def record(frame: FrameRecord) -> None:
+        if frame.sender is Role.SECC and type(frame.message).__name__.endswith("ChargeLoopRes"):
+            values = {
+                "soc": round(battery.soc, 3),
+                "voltage": round(battery.voltage, 2),
+                "current": round(battery.current, 3),
+                "power": round(battery.voltage * battery.current, 1),
+            }
+            recorder.sample("vehicle", values)
+
+    return record
+
+
+def _tee(
+    first: Path | Callable[[str], None] | None, others: list[Callable[[str], None]]
+) -> Callable[[str], None]:
+    def tell(line: str) -> None:
+        for other in others:
+            other(line)
+        if isinstance(first, Path):
+            with first.open("a", encoding="ascii") as file:
+                file.write(line.rstrip("\n") + "\n")
+        elif first is not None:
+            first(line)
+
+    return tell
+
+
+@contextlib.contextmanager
+def tracing(
+    directory: Path | None,
+    role: Role,
+    *,
+    config: Mapping[str, Any] | None = None,
+    disclose: Interface | None = None,
+    **header: Any,
+) -> Iterator[RunTrace]:
+    """A trace of this run in `directory`; none if it is None. `header` as for `recorder.recording`.
+
+    `disclose`: the interface on which TLS secrets are told; None, nowhere.
+    """
+    with contextlib.ExitStack() as stack:
+        disclosure = None
+        if disclose is not None:
+            disclosure = SecretDisclosure(disclose)
+            stack.callback(disclosure.close)
+        recorder = None
+        if directory is not None:
+            recorder = stack.enter_context(recording(directory, role=role.value, config=config, **header))
+        yield RunTrace(recorder, role, disclosure)
