@@ -37,7 +37,7 @@ if os.environ.get("HLC_EXI_INTERPRETED") == "1":
 
 from .codec import Codec, Deviation, DeviationKind, Fragment, Quirk  # noqa: E402
 from .errors import EXIDecodeError, EXIEncodeError, EXIError  # noqa: E402
-from .kernel import COMPILED  # noqa: E402
+from .kernel import COMPILED, Octets  # noqa: E402
 
 __all__ = [
     "COMPILED",
@@ -92,7 +92,7 @@ def encode(message: Any, schema_set: SchemaSet | str | None = None, *, quirk: Qu
     return codec(schema_set or _set_of(message)).encode(message, quirk)
 
 
-def decode(data: bytes, schema_set: SchemaSet | str, *, deviations: list[Deviation] | None = None) -> Any:
+def decode(data: Octets, schema_set: SchemaSet | str, *, deviations: list[Deviation] | None = None) -> Any:
     """The message in an EXI document; EXIDecodeError for anything that is not one.
 
     With a list of `deviations`, what fails is tried again with the known quirks of peers, and then with
@@ -118,7 +118,7 @@ def encode_fragment(
 
 
 def decode_fragment(
-    data: bytes, schema_set: SchemaSet | str, *, deviations: list[Deviation] | None = None
+    data: Octets, schema_set: SchemaSet | str, *, deviations: list[Deviation] | None = None
 ) -> Fragment:
     """The element in an EXI fragment, with its name; `deviations` as in `decode`."""
     return codec(schema_set).decode_fragment(data, deviations)

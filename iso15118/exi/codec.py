@@ -24,6 +24,7 @@ from .grammar import (
 )
 from .grammar import Production as GrammarProduction
 from .grammar import State as GrammarState
+from .kernel import Octets
 from .names import Names
 from .schema import (
     AttributeUse,
@@ -139,7 +140,7 @@ class Codec:
 
     # Documents
 
-    def decode(self, data: bytes, deviations: list[Deviation] | None = None) -> Any:
+    def decode(self, data: Octets, deviations: list[Deviation] | None = None) -> Any:
         """The message of an EXI document, EXIDecodeError for anything else; what follows it is ignored.
 
         With a list of `deviations`, a stream that fails is tried again with the known quirks, and then with
@@ -179,7 +180,7 @@ class Codec:
         swapped = any(p.name in _SWAPPED for p in self._roots)
         return [q for q in Quirk if swapped or q is not Quirk.ACDP_ROOTS_SWAPPED]
 
-    def _tolerant(self, data: bytes, deviations: list[Deviation], read: _Read) -> Any:
+    def _tolerant(self, data: Octets, deviations: list[Deviation], read: _Read) -> Any:
         exact = self._attempt(data, None, read)
         if not isinstance(exact, EXIDecodeError) and not exact.unread:
             return exact.result
@@ -204,7 +205,7 @@ class Codec:
         return exact.result
 
     def _attempt(
-        self, data: bytes, deviations: list[Deviation] | None, read: _Read
+        self, data: Octets, deviations: list[Deviation] | None, read: _Read
     ) -> _Reading | EXIDecodeError:
         """Streams that refer to string tables are read from the start with the tables kept."""
         decoder = None
@@ -219,9 +220,9 @@ class Codec:
                 result = read(self, decoder)
         except EXIDecodeError as error:
             return error
-        return _Reading(result, data[(decoder.pos + 7) >> 3 :])
+        return _Reading(result, bytes(data[(decoder.pos + 7) >> 3 :]))
 
-    def _strict(self, data: bytes, read: _Read) -> Any:
+    def _strict(self, data: Octets, read: _Read) -> Any:
         reading = self._attempt(data, None, read)
         if isinstance(reading, EXIDecodeError):
             raise reading
@@ -237,7 +238,7 @@ class Codec:
 
     # Fragments
 
-    def decode_fragment(self, data: bytes, deviations: list[Deviation] | None = None) -> Fragment:
+    def decode_fragment(self, data: Octets, deviations: list[Deviation] | None = None) -> Fragment:
         """The single element of an EXI fragment; `deviations` as for documents."""
         fragment: Fragment
         if deviations is not None:

@@ -219,7 +219,8 @@ class _TypeBuilder:
             if not _steps(node, met, items[position + 1 :], steps):
                 may_end = False
                 break
-        steps.sort(key=lambda step: step.node.index)
+        steps.sort(key=lambda step: step.node.index)  # stable: an earlier iteration of a group comes first
+        steps = [s for i, s in enumerate(steps) if i == 0 or s.node is not steps[i - 1].node]
         declared: list[Production] = []
         wild: list[Production] = []
         for step in steps:

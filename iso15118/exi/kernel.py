@@ -32,6 +32,8 @@ from .errors import EXIDecodeError, EXIEncodeError
 
 COMPILED: bool = not __file__.endswith(".py")
 
+Octets = bytes | bytearray | memoryview
+
 _PADDING = bytes(8)
 _PATH = 12
 """Places in a path at first; no message of ISO 15118 is deeper."""
@@ -170,7 +172,7 @@ class Decoder:
         "tables",
     )
 
-    def __init__(self, data: bytes, program: Any, deviations: Any = None, tables: Any = None) -> None:
+    def __init__(self, data: Octets, program: Any, deviations: Any = None, tables: Any = None) -> None:
         self.owner = b"".join((data, _PADDING))
         self.octets = self.owner
         self.end = 8 * (len(self.owner) - 8)
