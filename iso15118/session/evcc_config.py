@@ -29,17 +29,36 @@ Contract: TypeAlias = Callable[[MessageHeader, bytes, tuple[str, ...]], common.A
 with this SECC.
 """
 
-MeteringSigner: TypeAlias = Callable[[common.MeteringConfirmationReq], common.MeteringConfirmationReq]
-"""Returns the request with the signature over SignedMeteringData in its header."""
+MeteringSigner: TypeAlias = Callable[
+    [common.MeteringConfirmationReq, common.ContractCertificateChain | None],
+    common.MeteringConfirmationReq | None,
+]
+"""Returns the request with the signature over SignedMeteringData in its header, made with the key of the
+contract that was authorized (None with EIM); None: no confirmation is sent.
+"""
+
+PriceVerifier: TypeAlias = Callable[
+    [common.ScheduleExchangeRes, common.ContractCertificateChain | None], Sequence[str]
+]
+"""Checks the signature over the prices of a response that has one; gives remarks, ValueError says what is wrong.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A contract that can be used, and what was tolerated to get it."""
+
+    contract: Contract
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateInstallation:
     """Fetches contracts: `request` builds the signed request for a header; `install` takes a Finished
-    response and gives the contract, None if the response cannot be trusted or used."""
+    response and the time (Unix s) and gives the contract, ValueError if it cannot be trusted or used."""
 
     request: Callable[[MessageHeader], common.CertificateInstallationReq]
-    install: Callable[[common.CertificateInstallationRes], Contract | None]
+    install: Callable[[common.CertificateInstallationRes, float], Installed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +121,8 @@ class EVCCConfig:
     """Used when no contract is there, or none was accepted, and the SECC offers the service."""
     sign_metering: MeteringSigner | None = None
     """None: requests for metering confirmation are not followed."""
+    verify_prices: PriceVerifier | None = None
+    """None: signatures over prices are not looked at."""
 
     timers: Profile = STRICT
     strict: bool = False

@@ -53,6 +53,8 @@ class Transfer(SideStreams):
 
     ramping_down = False
     """Ask for no power any more, so that the contactors can open without load."""
+    last_current = 0.0
+    """Of the last charge loop: A in DC; in AC 0, or infinite while the vehicle draws power."""
     standby_denied = False
     """The vehicle's wish for standby was refused or ended; it counts again once it has changed."""
     _loop_ended: float | None = None
@@ -169,6 +171,8 @@ class Transfer(SideStreams):
 
     def ramp_down(self) -> Exchange[None]:
         """Ask for no power until none flows, so that PowerDelivery(Stop) switches without load."""
+        if abs(self.last_current) <= self.config.ramp_down_current:
+            return
         started = self.now
         self.ramping_down = True
         try:
@@ -191,6 +195,7 @@ class Transfer(SideStreams):
             current = yield from self._ac_loop(ask_meter)
         else:
             current = yield from self._dc_loop(ask_meter)
+        self.last_current = current
         result.charge_loops += 1
         self._loop_ended = self.now
         return current

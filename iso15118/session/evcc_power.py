@@ -210,6 +210,7 @@ class Power(Preparation):
                 vas=self.vas,
                 secc_identity=self.secc_identity,
                 service_renegotiation=self.service_renegotiation,
+                contract=self.contract,
             )
         elif charging_session is common.ChargingSession.Terminate:
             self.result.outcome = Outcome.TERMINATED

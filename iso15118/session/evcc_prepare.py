@@ -117,6 +117,7 @@ class Preparation(Setup):
             self.schedule_request, common.ScheduleExchangeRes, lambda res: res.evse_processing, stream=stream
         )
         offered = response.control_mode
+        self.check_price_signature(response)
         if isinstance(offered, common.Scheduled_SEResControlMode) != self.mode.scheduled:
             self.deviation(
                 f"{type(offered).__name__} in {'scheduled' if self.mode.scheduled else 'dynamic'} mode",
@@ -234,6 +235,24 @@ class Preparation(Setup):
                 requirement=None if prices else "V2G20-2176",
                 severity=Severity.NOTE,
                 message=common.ScheduleExchangeRes,
+            )
+
+    def check_price_signature(self, response: common.ScheduleExchangeRes) -> None:
+        """Where the prices are signed, with the key of the eMSP that issued the contract."""
+        if response.header.signature is None or self.config.verify_prices is None:
+            return
+        try:
+            remarks = self.config.verify_prices(response, self.contract)
+        except ValueError as error:
+            self.deviation(
+                f"the signature over the prices is wrong: {error}",
+                "a signature with the key of the contract's issuer",
+                message=common.ScheduleExchangeRes,
+            )
+            return
+        for remark in remarks:
+            self.deviation(
+                remark, "what the standard has", severity=Severity.NOTE, message=common.ScheduleExchangeRes
             )
 
     def take_needs(

@@ -112,6 +112,7 @@ class Setup(Dialogue):
         self.result.mode = paused.mode
         self.result.resumed = True
         self.vas = paused.vas
+        self.contract = paused.contract
         self.service_renegotiation = paused.service_renegotiation
         return True
 
@@ -197,10 +198,22 @@ class Setup(Dialogue):
         """Send one AuthorizationReq, unaltered but for its time while the SECC is busy [V2G20-1582]; its
         verdict.
         """
+        presented: list[common.AuthorizationReq] = []
+
+        def request() -> common.AuthorizationReq:
+            presented.append(credential(self.header()))
+            return presented[-1]
+
         response = yield from self.until_finished(
-            lambda: credential(self.header()), common.AuthorizationRes, lambda res: res.evse_processing
+            request, common.AuthorizationRes, lambda res: res.evse_processing
         )
-        return response.response_code
+        code, mode = response.response_code, presented[-1].authorization_mode
+        if code.is_ok:
+            self.result.authorization = presented[-1].selected_authorization_service
+            self.result.authorization_code = code
+            pnc = isinstance(mode, common.PnC_AReqAuthorizationMode)
+            self.contract = mode.contract_certificate_chain if pnc else None
+        return code
 
     def check_authorization_setup(self, setup: common.AuthorizationSetupRes) -> None:
         offered = setup.authorization_services
@@ -233,15 +246,23 @@ class Setup(Dialogue):
             )
             if not response.response_code.is_ok:
                 return found
-            contract = installation.install(response)
-            if contract is None:
+            try:
+                installed = installation.install(response, self.unix_time())
+            except ValueError as error:
                 self.deviation(
-                    "a contract that cannot be trusted or unwrapped",
+                    f"a contract that cannot be trusted or unwrapped: {error}",
                     "a contract signed by a provisioning service and wrapped for this EV",
                     message=common.CertificateInstallationRes,
                 )
             else:
-                found.append(contract)
+                found.append(installed.contract)
+                for remark in installed.remarks:
+                    self.deviation(
+                        remark,
+                        "what the standard has",
+                        severity=Severity.NOTE,
+                        message=common.CertificateInstallationRes,
+                    )
             if response.remaining_contract_certificate_chains == 0:
                 return found
 

@@ -72,7 +72,9 @@ class SideStreams(Power):
                 control_mode=control,
             ),
         )
-        signed = self.config.sign_metering(request)
+        signed = self.config.sign_metering(request, self.contract)
+        if signed is None:
+            return
         try:
             yield from self.ask(signed, common.MeteringConfirmationRes)
         except MessageTimeout:

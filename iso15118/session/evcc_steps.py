@@ -150,6 +150,8 @@ class PausedSession:
     secc_identity: bytes | None = None
     """What tells this SECC from others, as given to the EVCC: a hash of its certificate."""
     service_renegotiation: bool = False
+    contract: common.ContractCertificateChain | None = None
+    """That was authorized; None with EIM."""
 
 
 @dataclass(slots=True)
@@ -165,6 +167,9 @@ class SessionResult:
     mode: EnergyMode | None = None
     """The chosen energy service and parameter set."""
     resumed: bool = False
+    authorization: common.Authorization | None = None
+    """By which the SECC granted it, and with which code; None if it did not, or the session was resumed."""
+    authorization_code: ResponseCode | None = None
     messages: int = 0
     """Requests and responses."""
     charge_loops: int = 0

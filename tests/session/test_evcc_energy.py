@@ -586,6 +586,14 @@ def test_the_ev_asks_for_no_current_before_it_stops() -> None:
     assert float(dynamic.loops()[0].control_mode.ev_maximum_charge_current) == 200.0
 
 
+def test_a_number_of_loops_can_be_asked_for_and_a_small_current_needs_no_ramp_down() -> None:
+    bench = Bench(DYNAMIC, loops=1000, charge_loops=4)
+    bench.secc.on[dc.DC_ChargeLoopReq] = lambda request: bench.secc.loop(
+        request, evse_present_current=number(1)
+    )
+    assert bench.run().charge_loops == 4
+
+
 def test_a_current_that_does_not_fall_is_waited_for_in_vain_and_then_switched() -> None:
     bench = Bench(DYNAMIC, ramp_down_time=2.0)
     bench.secc.on[dc.DC_ChargeLoopReq] = lambda request: bench.secc.loop(
