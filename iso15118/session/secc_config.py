@@ -113,6 +113,8 @@ class SECCConfig:
     vas: tuple[VAS, ...] = ()
     eim: bool = True
     pnc: bool = False
+    pnc_first: bool = False
+    """Order of the two in AuthorizationSetupRes; it is no ranking, but some EVs take it for one."""
     certificate_installation: bool = False
     providers: tuple[str, ...] = ()
     """eMSP ids stated with PnC; none: no statement."""

@@ -80,6 +80,8 @@ class Context:
     """Tuples of a renegotiation on the side stream, until PowerDelivery picks one."""
     tuple_id: int | None = None
     ceiling: list[Entry] = field(default_factory=list)
+    discharge_ceiling: list[Entry] = field(default_factory=list)
+    """Schedules of the chosen tuple, both ways."""
     profile: list[Entry] = field(default_factory=list)
     tolerance: float = 0.0
     """W that the EV may leave its schedule by, once both agreed."""

@@ -329,6 +329,8 @@ def _accept_profile(
             ctx.note(f"EVPowerProfile: {excess}", "power within the schedule")
         ctx.offers, ctx.tuple_id, ctx.tolerance = offers, chosen, tolerance
         ctx.ceiling = schedules.entries_of(offer.charging_schedule.power_schedule)
+        back = offer.discharging_schedule
+        ctx.discharge_ceiling = [] if back is None else schedules.entries_of(back.power_schedule)
     ctx.profile = _current(ctx, profile, now)
     ctx.violating_since = None
     ctx.charger.profile(now, ctx.tuple_id if scheduled else None, profile)

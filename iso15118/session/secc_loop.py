@@ -202,13 +202,15 @@ def _targets(
     if current < 0 and not ctx.selected.bidirectional:
         ctx.error(f"EVTargetCurrent {current:g} A", "no discharge outside BPT services")
         current = 0.0
+    if ctx.state.phase is Phase.STANDBY:
+        current = 0.0
     volts = min(voltage, limits.max_voltage)
     bound = limits.max_charge_current if current >= 0 else -(limits.max_discharge_current or 0.0)
     amps = min(current, bound) if current >= 0 else max(current, bound)
     power = limits.max_charge_power if amps >= 0 else limits.max_discharge_power or 0.0
-    ceiling = schedules.power_at(ctx.ceiling, ctx.unix(now)) if amps >= 0 else None
+    ceiling = schedules.power_at(ctx.ceiling if amps >= 0 else ctx.discharge_ceiling, ctx.unix(now))
     if ceiling is not None:
-        power = min(power, total(ceiling) + ctx.tolerance)
+        power = min(power, abs(total(ceiling)) + ctx.tolerance)
     by_power = False
     base = present or volts
     if base > 0 and abs(amps) * base > power:

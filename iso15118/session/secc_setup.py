@@ -87,6 +87,8 @@ def authorization_setup(
         for service, on in ((common.Authorization.EIM, config.eim), (common.Authorization.PnC, config.pnc))
         if on
     ]
+    if config.pnc_first:
+        offered.reverse()
     ctx.offered_authorization = tuple(offered)
     mode: common.EIM_ASResAuthorizationMode | common.PnC_ASResAuthorizationMode
     if config.pnc:

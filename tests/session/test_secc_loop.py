@@ -16,7 +16,7 @@ from iso15118.messages.common_types import (
 )
 from iso15118.session.charger import ACOutput, ScheduleRequest, Wish
 from iso15118.session.events import Role, Severity
-from iso15118.session.schedules import power_schedule, schedule_tuple
+from iso15118.session.schedules import flat_tuple, power_schedule, schedule_tuple
 from iso15118.session.secc_config import Closing, SECCConfig, Trust, energy_modes
 from iso15118.session.sequence import Phase
 from iso15118.session.services import PARKING_STATUS, ServiceID
@@ -163,6 +163,25 @@ def test_discharge_is_held_within_the_smaller_of_both_limits():
 
 
 # -- limits --------------------------------------------------------------------------------------------------
+
+
+def test_the_discharging_schedule_bounds_the_discharge():
+    made = Client(
+        SECCConfig(energy=(energy_modes(ServiceID.DC_BPT)[0],), timers=RELAXED),
+        BenchCharger(tuples=lambda now, request: (flat_tuple(int(EPOCH), (50_000.0,), (-8_000.0,)),)),
+    ).to_prepared()
+    made.send("PowerDeliveryReq(Start)", ev_power_profile=made.profile([(600, -8_000.0)]))
+    response = loop(made, ev_target_current=-50.0)
+    assert float(response.evse_present_current) == -20
+    assert response.evse_power_limit_achieved
+
+
+def test_no_power_flows_in_standby():
+    made = client()
+    made.send("PowerDeliveryReq(Standby)")
+    assert float(loop(made, ev_target_current=50.0).evse_present_current) == 0
+    made.send("PowerDeliveryReq(Start)")
+    assert float(loop(made, ev_target_current=50.0).evse_present_current) == 50
 
 
 def test_limits_lowered_in_the_loop_are_told_and_never_exceed_those_of_the_discovery():

@@ -262,6 +262,14 @@ def test_the_challenge_is_there_exactly_when_plug_and_charge_is_offered(eim, pnc
         assert len(mode.gen_challenge) == 16
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_both_services_can_be_offered_in_either_order(first):
+    client = Client(SECCConfig(pnc=True, pnc_first=first)).to_session()
+    offered = client.send("AuthorizationSetupReq").authorization_services
+    assert offered == (["PnC", "EIM"] if first else ["EIM", "PnC"])
+    client.send_all(["AuthorizationReq"])
+
+
 def test_a_rejected_customer_gets_a_warning_at_once_and_may_try_again():
     """Finished, not Ongoing until a timeout: the opposite of ISO 15118-2 [V2G20-2230]."""
     client = Client(charger=BenchCharger(verdicts=[Verdict.REJECTED])).to_session()
