@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from ..messages import common
 from ..v2gtp import PayloadType
-from .evcc_config import CertificateInstallation, EVCCConfig, ServiceWish, VASWish
+from .evcc_config import CertificateInstallation, EVCCConfig, Installed, ServiceWish, VASWish
 from .evcc_dialogue import Leave
 from .evcc_loop import Transfer
 from .evcc_schedule import Interval, Plan, PlanRequest
@@ -54,6 +54,7 @@ __all__ = [
     "EVCCConfig",
     "Exchange",
     "Incoming",
+    "Installed",
     "Interval",
     "MalformedMessage",
     "MessageTimeout",

@@ -40,7 +40,8 @@ contract that was authorized (None with EIM); None: no confirmation is sent.
 PriceVerifier: TypeAlias = Callable[
     [common.ScheduleExchangeRes, common.ContractCertificateChain | None], Sequence[str]
 ]
-"""Checks the signature over the prices of a response that has one; gives remarks, ValueError says what is wrong.
+"""Checks the signature over the prices of a response that has one; gives remarks, ValueError says what is
+wrong.
 """
 
 

@@ -110,6 +110,8 @@ class Dialogue:
         self.frame = 0
         self.delivering = False
         """Between PowerDeliveryReq(Start) and (Stop)."""
+        self.contract: common.ContractCertificateChain | None = None
+        """Of the contract that the SECC authorized."""
         self.result = SessionResult(started=now)
         self.deviations = self.result.deviations
         self.vas_values: dict[tuple[int, int], dict[str, bool | int | float | str | None]] = {}

@@ -211,8 +211,8 @@ class Setup(Dialogue):
         if code.is_ok:
             self.result.authorization = presented[-1].selected_authorization_service
             self.result.authorization_code = code
-            pnc = isinstance(mode, common.PnC_AReqAuthorizationMode)
-            self.contract = mode.contract_certificate_chain if pnc else None
+            if isinstance(mode, common.PnC_AReqAuthorizationMode):
+                self.contract = mode.contract_certificate_chain
         return code
 
     def check_authorization_setup(self, setup: common.AuthorizationSetupRes) -> None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from ..messages import common
 from ..messages._declare import Node
 from ..messages.common_types import MeterInfo, ResponseCode
 from ..v2gtp import PayloadType

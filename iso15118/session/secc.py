@@ -387,6 +387,7 @@ class SECC:
                 mode=ctx.mode,
                 vas=ctx.vas,
                 paused_at=now,
+                contract=ctx.contract,
             )
         )
 

@@ -41,6 +41,8 @@ class Link:
     """TLS 1.3 with both sides authenticated; anything less is a laboratory link."""
     vehicle_certificate: bytes | None = None
     """DER leaf that the EV proved in the handshake."""
+    evcc_id: str | None = None
+    """Common name of that leaf."""
     lab_plain_tcp: bool = False
     """Serve -20 on a link that is not TLS 1.3, against [V2G20-2356]."""
 
@@ -51,6 +53,10 @@ class ContractVerdict:
 
     code: ResponseCode = ResponseCode.OK
     pending: bool = False
+    reason: str = ""
+    """Why a contract is refused, in words."""
+    remarks: tuple[str, ...] = ()
+    """What was tolerated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +72,21 @@ class Installation:
     signature: xmldsig.Signature | None = None
     """Header signature over the signed installation data."""
     pending: bool = False
+    reason: str = ""
+    """Why nothing is installed, in words."""
+    remarks: tuple[str, ...] = ()
+    """What was tolerated in the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
     """Where certificates and signatures are judged; the session itself knows neither.
 
-    `authorize_contract` gets the request and the challenge it had to echo (already compared);
-    `verify_metering` the request and the contract it should be signed with; `sign_prices` returns a header
-    signature for a ScheduleExchangeRes.
+    `authorize_contract` gets the request, its challenge already compared, and `install_certificate` the
+    request, both with the time in Unix s. `verify_metering` gets the request and the contract it should be
+    signed with (None with EIM); where the signature is wrong it says False or raises ValueError with the
+    reason. `sign_prices` may put Ids into the price schedules of a response and returns the signature for its
+    header, for the contract that is authorized.
     """
 
     authorize_contract: Callable[[common.AuthorizationReq, float], ContractVerdict] | None = None
@@ -82,7 +94,12 @@ class Trust:
     verify_metering: (
         Callable[[common.MeteringConfirmationReq, common.ContractCertificateChain | None], bool] | None
     ) = None
-    sign_prices: Callable[[common.ScheduleExchangeRes], xmldsig.Signature | None] | None = None
+    sign_prices: (
+        Callable[
+            [common.ScheduleExchangeRes, common.ContractCertificateChain | None], xmldsig.Signature | None
+        ]
+        | None
+    ) = None
 
 
 def energy_modes(*services: ServiceID, **values: object) -> tuple[EnergyMode, ...]:
@@ -196,6 +213,8 @@ class PausedSession:
     mode: EnergyMode
     vas: tuple[tuple[int, int], ...]
     paused_at: float
+    contract: common.ContractCertificateChain | None = None
+    """Of the authorized contract, which goes on signing meter readings."""
 
 
 def bind(session_id: bytes, vehicle_certificate: bytes) -> bytes:

@@ -157,7 +157,7 @@ def schedule_exchange(
         control_mode=answer,
     )
     if ctx.trust.sign_prices is not None:
-        response.header.signature = ctx.trust.sign_prices(response)
+        response.header.signature = ctx.trust.sign_prices(response, ctx.contract)
     return response
 
 

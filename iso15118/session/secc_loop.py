@@ -291,11 +291,16 @@ def metering_confirmation(
     verify = ctx.trust.verify_metering
     if verify is None:
         ctx.deviation(Severity.NOTE, "no means to verify the metering signature", "one", own=True)
-    elif not verify(request, ctx.contract):
-        raise Refusal(
-            ResponseCode.FAILED_MeteringSignatureNotValid,
-            "the metering signature is wrong",
-            "a valid signature",
-        )
+    else:
+        try:
+            problem = "" if verify(request, ctx.contract) else "it does not verify"
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            raise Refusal(
+                ResponseCode.FAILED_MeteringSignatureNotValid,
+                f"the metering signature is wrong: {problem}",
+                "a signature with the key of the contract",
+            )
     ctx.charger.metering_confirmed(now, request)
     return common.MeteringConfirmationRes(header=ctx.header(now), response_code=ResponseCode.OK)

@@ -47,11 +47,18 @@ def session_setup(ctx: Context, request: common.SessionSetupReq, now: float) -> 
     """Zero SessionID opens a session, any other asks to resume one that was paused."""
     wanted = request.header.session_id
     ctx.evcc_id = request.evcc_id
+    if ctx.link.evcc_id is not None and request.evcc_id != ctx.link.evcc_id:
+        ctx.tolerate(
+            f"EVCCID {request.evcc_id!r}",
+            f"the common name of the vehicle certificate, {ctx.link.evcc_id!r}",
+            "V2G20-2598",
+        )
     code = ResponseCode.OK_NewSessionEstablished
     paused = ctx.store.find(wanted) if wanted != NEW_SESSION else None
     if paused is not None and _same_vehicle(ctx, paused) and paused.mode.family is ctx.state.family:
         ctx.store.take(wanted)
         ctx.session_id, ctx.mode, ctx.vas, ctx.resumed = paused.session_id, paused.mode, paused.vas, True
+        ctx.contract = paused.contract
         ctx.charger.select(now, paused.mode)
         code = ResponseCode.OK_OldSessionJoined
     else:
@@ -155,13 +162,18 @@ def _judge(ctx: Context, request: common.AuthorizationReq, now: float) -> tuple[
         return ResponseCode.WARNING_ChallengeInvalid, finished
     if ctx.trust.authorize_contract is None:
         return ResponseCode.WARNING_GeneralPnCAuthorizationError, finished
-    verdict = ctx.trust.authorize_contract(request, now)
+    verdict = ctx.trust.authorize_contract(request, ctx.unix(now))
     if verdict.pending:
         return ResponseCode.OK, Processing.Ongoing
+    for remark in verdict.remarks:
+        ctx.note(remark, "what the standard has")
+    problem = verdict.reason or "the contract is not authorized"
     if verdict.code.is_failed:
-        raise Refusal(verdict.code, "the contract is not authorized", "a valid signature and contract")
+        raise Refusal(verdict.code, problem, "a valid signature and contract")
     if verdict.code.is_ok:
         ctx.contract = mode.contract_certificate_chain
+    elif verdict.reason:
+        ctx.error(problem, "a contract that can be authorized")
     return verdict.code, finished
 
 
@@ -171,7 +183,7 @@ def certificate_installation(
     install = ctx.trust.install_certificate
     if install is None:
         raise Refusal(ResponseCode.FAILED, "certificate installation", "it was not offered")
-    answer = install(request, now)
+    answer = install(request, ctx.unix(now))
     header = ctx.header(now)
     processing = Processing.Ongoing if answer.pending else Processing.Finished
     if answer.pending and ctx.ongoing_too_long("certificate installation", now):
@@ -180,8 +192,13 @@ def certificate_installation(
         )
     if not answer.pending:
         ctx.finished("certificate installation")
+    for remark in answer.remarks:
+        ctx.note(remark, "what the standard has")
     if answer.code.is_failed:
-        raise Refusal(answer.code, "certificate installation is refused", "a valid request")
+        problem = answer.reason or "certificate installation is refused"
+        raise Refusal(answer.code, problem, "a valid request")
+    if answer.reason:
+        ctx.error(answer.reason, "a request that can be granted")
     if answer.data is None or answer.chain is None:
         filler = failed(request, header, answer.code, evse_processing=processing)
         assert isinstance(filler, common.CertificateInstallationRes)

@@ -18,6 +18,7 @@ from iso15118.session.evcc import (
     EVCC,
     CertificateInstallation,
     EVCCConfig,
+    Installed,
     Outcome,
     PausedSession,
     ServiceWish,
@@ -398,7 +399,7 @@ def installation_request(header: MessageHeader) -> common.CertificateInstallatio
     )
 
 
-INSTALLATION = CertificateInstallation(installation_request, lambda response: contract)
+INSTALLATION = CertificateInstallation(installation_request, lambda response, now: Installed(contract))
 
 
 def test_an_ev_without_contract_installs_all_that_remain_and_uses_them() -> None:
@@ -436,7 +437,11 @@ def test_a_contract_that_cannot_be_trusted_is_reported_and_not_used() -> None:
     secc = ScriptedSECC()
     offer(secc, PNC, EIM, installation=True)
     secc.script(common.CertificateInstallationReq, installed(secc))
-    distrustful = CertificateInstallation(installation_request, lambda response: None)
+
+    def distrust(response: common.CertificateInstallationRes, now: float) -> Installed:
+        raise ValueError("CPSCertificateChain: no such root is trusted")
+
+    distrustful = CertificateInstallation(installation_request, distrust)
     result, player, _ = play(secc, EVCCConfig(certificate_installation=distrustful))
     assert result.outcome is Outcome.TERMINATED
     assert selected(player) == [EIM]

@@ -101,7 +101,7 @@ def test_the_loop_goes_on_under_the_old_schedule_until_the_new_one_is_accepted()
 
 def test_each_stream_has_one_outstanding_request() -> None:
     """Nothing is sent on a stream before the response to its last request came."""
-    bench = Bench(sign_metering=lambda request: request)
+    bench = Bench(sign_metering=lambda request, contract: request)
     bench.secc.meter = METER
     bench.side[common.ScheduleExchangeReq] = lambda request: Later(bench.schedule(bench.second), 1.0)
     outstanding: set[int] = set()
@@ -213,7 +213,9 @@ def test_a_message_nobody_asked_for_is_reported() -> None:
 def test_a_meter_reading_is_signed_and_confirmed_beside_the_loop() -> None:
     signed: list[common.MeteringConfirmationReq] = []
 
-    def sign(request: common.MeteringConfirmationReq) -> common.MeteringConfirmationReq:
+    def sign(
+        request: common.MeteringConfirmationReq, contract: common.ContractCertificateChain | None
+    ) -> common.MeteringConfirmationReq:
         signed.append(request)
         return request
 
@@ -232,7 +234,7 @@ def test_a_meter_reading_is_signed_and_confirmed_beside_the_loop() -> None:
 
 
 def test_a_repeated_request_does_not_start_a_second_confirmation() -> None:
-    bench = Bench(loops=8, sign_metering=lambda request: request)
+    bench = Bench(loops=8, sign_metering=lambda request, contract: request)
     bench.car.wishes = {}
     bench.secc.meter = METER
     answer = bench.answer
@@ -259,7 +261,7 @@ def test_without_a_signer_there_is_no_confirmation() -> None:
 
 def test_a_confirmation_cannot_be_asked_for_without_the_reading() -> None:
     """[V2G20-1083]"""
-    bench = Bench(loops=4, sign_metering=lambda request: request, meter_interval=0)
+    bench = Bench(loops=4, sign_metering=lambda request, contract: request, meter_interval=0)
     bench.secc.meter = None
     bench.secc.notify(EVSENotification.MeteringConfirmation)
     result = bench.run()
@@ -268,7 +270,7 @@ def test_a_confirmation_cannot_be_asked_for_without_the_reading() -> None:
 
 
 def test_a_refused_signature_ends_the_session() -> None:
-    bench = Bench(loops=30, sign_metering=lambda request: request)
+    bench = Bench(loops=30, sign_metering=lambda request, contract: request)
     bench.secc.meter = METER
     bench.secc.on[common.MeteringConfirmationReq] = lambda request: common.MeteringConfirmationRes(
         header=bench.secc.header(), response_code=ResponseCode.FAILED_MeteringSignatureNotValid

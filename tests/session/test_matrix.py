@@ -345,7 +345,7 @@ def metering_confirmation(run: Run) -> None:
         return SiteWish(EVSENotification.MeteringConfirmation) if wanted else None
 
     run.charger.wish_at = wish
-    run.evcc.sign_metering = lambda request: request
+    run.evcc.sign_metering = lambda request, contract: request
     result = run.begin()
     assert result.outcome is Outcome.TERMINATED, result.reason
     assert run.charger.confirmations == 1

@@ -209,7 +209,7 @@ def test_price_schedules_are_signed_where_somebody_signs_them():
     made = client().to_selected()
     made.send_all(["DC_ChargeParameterDiscoveryReq"])
     signature = xmldsig.Signature(**_fillers(xmldsig.Signature))
-    made.secc.context.trust = Trust(sign_prices=lambda response: signature)
+    made.secc.context.trust = Trust(sign_prices=lambda response, contract: signature)
     assert made.send("ScheduleExchangeReq").header.signature is signature
 
 
