@@ -375,12 +375,13 @@ def control_modes(
 ) -> Iterator[Fault]:
     """A SECC supports Scheduled and Dynamic; an energy service with sets of one mode only is noted."""
     offered = {
-        reading.mode.control
+        parameter.int_value
         for item in _energy_sets(request, response)
-        if (reading := read_parameter_set(request.service_id, item)).mode is not None
+        for parameter in item.parameter
+        if parameter.name == "ControlMode"
     }
     if len(offered) == 1:
-        yield Fault(f"only ControlMode {next(iter(offered)).value}", "parameter sets for both")
+        yield Fault(f"only ControlMode {next(iter(offered))}", "parameter sets for both")
 
 
 def _energy_sets(
