@@ -106,8 +106,9 @@ def secc(
     verbose: Verbose = False,
 ) -> None:
     """Be a charger: answer SDP, accept EVs, serve any number of them at once."""
+    from .common import Secured
     from .errors import readable
-    from .sessions import Secured, run_secc
+    from .secc import run_secc
 
     with readable():
         run_secc(
@@ -153,8 +154,9 @@ def evcc(
     verbose: Verbose = False,
 ) -> None:
     """Be a car: find a charger by SDP and charge at it."""
+    from .common import Secured
     from .errors import readable
-    from .sessions import Secured, run_evcc
+    from .evcc import run_evcc
 
     with readable():
         run_evcc(

@@ -18,7 +18,9 @@ from iso15118.session.services import Family
 
 from ..charger import Site
 from ..clock import unix_offset
-from ..config import MODES, StationConfig, VehicleConfig
+from ..config.common import MODES
+from ..config.station import StationConfig
+from ..config.vehicle import VehicleConfig
 from ..evcc import ChargeReport, charge
 from ..secc import ConnectionReport, Station, serve
 from ..trace.run import RunTrace, tracing

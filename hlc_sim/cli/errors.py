@@ -39,7 +39,7 @@ def stop(message: str, code: Exit = Exit.USAGE) -> NoReturn:
 @contextmanager
 def readable() -> Iterator[None]:
     """Turn the errors a user can cause into one line and an exit code."""
-    from ..config import ConfigError
+    from ..config.reader import ConfigError
 
     try:
         yield

@@ -1,0 +1,147 @@
+"""`hlc evcc`: a car over real sockets."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+import typer
+from rich.console import Console
+
+from iso15118 import sdp as sdp_messages
+from iso15118.session.events import Role
+
+from ..config import load
+from ..config.vehicle import VehicleConfig
+from ..evcc import ChargeReport, charge
+from ..trace.run import RunTrace, tracing
+from ..transport import interface as interfaces
+from ..transport import sdp, tcp
+from ..transport.link import Link
+from . import summary
+from .common import Secured, log, log_to_stderr, logging_sink, override, run
+from .errors import Exit, stop
+
+if TYPE_CHECKING:
+    from ..transport.tls import TLSConfig
+
+
+def run_evcc(
+    *,
+    iface: str,
+    mode: str | None,
+    control: str | None,
+    config: Path | None,
+    secured: Secured,
+    connect: str | None,
+    sdp_port: int,
+    sessions: int,
+    loops: int | None,
+    speed: float | None,
+    trace: Path | None,
+    report: Path | None,
+    verbose: bool,
+) -> None:
+    plain_tls = secured.tls()
+    settings = load(VehicleConfig, config) if config is not None else VehicleConfig()
+    override(settings, mode=mode, control=control, speed=speed)
+    if loops is not None:
+        settings.evcc["charge_loops"] = loops
+    session_config = settings.session()
+    target = _host_and_port(connect) if connect else None
+    interface = None if target is not None else interfaces.find(iface)
+    log_to_stderr(verbose)
+    console = Console(stderr=str(report) == "-")
+    results: list[ChargeReport] = []
+
+    async def main(record: RunTrace) -> None:
+        tls = record.tls_config(plain_tls)
+        vehicle = settings.vehicle()
+        resume = None
+        for number in range(1, sessions + 1):
+            address = target or await _discover(interface, secured, sdp_port, record)
+            peer = f"[{address[0]}]:{address[1]}"
+            stream: trio.abc.Stream = await tcp.connect(address)
+            stream = record.connect(stream, peer, tls=tls is not None)
+            facts = ""
+            identity = None
+            if tls is not None:
+                stream, facts, identity = await _secure_evcc(stream, tls, record, peer)
+            sinks = [logging_sink("SECC")] if verbose else []
+            link = Link(stream, Role.EVCC, sink=record.sink(peer, *sinks, battery=vehicle.battery))
+            result = await charge(
+                link, session_config, vehicle, resume=resume, secc_identity=identity, tls=facts
+            )
+            record.closed(peer, "EVCC", result.session.reason, result.session.deviations)
+            results.append(result)
+            resume = result.session.paused
+            summary.show_charge(console, result, "session" if sessions == 1 else f"session {number}")
+            if not result.session.ok:
+                break
+            if resume is None:
+                vehicle = settings.vehicle()
+
+    with tracing(
+        trace,
+        Role.EVCC,
+        config=msgspec.to_builtins(settings, enc_hook=str),
+        disclose=interface if secured.disclose else None,
+        lab_plain_tcp=secured.lab_plain_tcp,
+    ) as record:
+        interrupted = run(main, record)
+    if report is not None:
+        listed = [summary.of_charge(item) for item in results]
+        summary.write(report, listed if sessions > 1 or not listed else listed[0])
+    if interrupted:
+        raise typer.Exit(Exit.INTERRUPTED)
+    if len(results) < sessions or not all(item.session.ok for item in results):
+        raise typer.Exit(Exit.FAILED)
+
+
+async def _discover(
+    interface: interfaces.Interface | None, secured: Secured, sdp_port: int, record: RunTrace
+) -> tuple[str, int, int, int]:
+    assert interface is not None
+    found = await sdp.discover(interface, security=secured.security, udp_port=sdp_port, sink=record.sdp)
+    if found.response.security is not secured.security:
+        offered = "TLS" if found.response.security is sdp_messages.Security.TLS else "no TLS"
+        raise sdp.DiscoveryError(
+            f"the SECC at [{found.response.address}]:{found.response.port} offers {offered}"
+        )
+    log.info("SECC found at [%s]:%d", found.response.address, found.response.port)
+    return found.socket_address
+
+
+async def _secure_evcc(
+    stream: trio.abc.Stream, config: TLSConfig, record: RunTrace, peer: str
+) -> tuple[trio.abc.Stream, str, bytes | None]:
+    import hashlib
+
+    from ..transport.tls import TLSError, secure
+
+    try:
+        secured = await secure(stream, config, server_side=False)
+    except TLSError as error:
+        record.tls(peer, error.facts)
+        record.closed(peer, "", str(error))
+        raise
+    record.tls(peer, secured.facts)
+    leaf = secured.facts.peer_leaf
+    version = secured.facts.version
+    facts = f"{version.name if version else 'TLS'} {secured.facts.suite}"
+    return secured, facts, hashlib.sha512(leaf).digest() if leaf else None
+
+
+def _host_and_port(text: str) -> tuple[str, int] | tuple[str, int, int, int]:
+    """ "host:port" or "[ipv6%iface]:port"."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        stop(f"--connect {text!r} is not HOST:PORT (IPv6 addresses in brackets: [fe80::1%eth0]:50000)")
+    host = host.removeprefix("[").removesuffix("]")
+    address, _, scope = host.partition("%")
+    if scope:
+        return interfaces.find(scope).socket_address(IPv6Address(address), int(port))
+    return host, int(port)

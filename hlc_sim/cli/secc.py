@@ -1,0 +1,133 @@
+"""`hlc secc`: a charger over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+import typer
+
+from iso15118.session.events import Role
+from iso15118.session.secc_config import Link as LinkFacts
+
+from ..clock import unix_offset
+from ..config import load
+from ..config.station import StationConfig
+from ..secc import ConnectionReport, Station, peer_name, serve
+from ..trace.run import RunTrace, tracing
+from ..transport import interface as interfaces
+from ..transport import sdp, tcp
+from .common import Secured, log, log_to_stderr, logging_sink, override, run
+from .errors import Exit
+
+if TYPE_CHECKING:
+    from ..transport.tls import TLSConfig, TLSStream
+
+
+def run_secc(
+    *,
+    iface: str,
+    modes: tuple[str, ...],
+    control: str | None,
+    config: Path | None,
+    secured: Secured,
+    port: int | None,
+    sdp_port: int | None,
+    sessions: int,
+    speed: float | None,
+    trace: Path | None,
+    report: Path | None,
+    verbose: bool,
+) -> None:
+    plain_tls = secured.tls()
+    settings = load(StationConfig, config) if config is not None else StationConfig()
+    override(settings, modes=modes or None, control=control, speed=speed)
+    interface = interfaces.find(iface)
+    log_to_stderr(verbose)
+    results: list[ConnectionReport] = []
+
+    async def main(record: RunTrace) -> None:
+        tls = record.tls_config(plain_tls)
+        listener = await tcp.listen(interface, port)
+        number = listener.socket.getsockname()[1]
+        enough = trio.Event()
+
+        def finished(connection: ConnectionReport) -> None:
+            by = "EVCC" if "peer closed" in connection.ended or connection.clean else "SECC"
+            record.closed(connection.peer, by, connection.ended, connection.deviations)
+            if sessions or report is not None:
+                results.append(connection)
+            if verbose or connection.deviations:
+                for deviation in connection.deviations:
+                    log.info("%s: %s", connection.peer, deviation)
+            if sessions and len(results) >= sessions:
+                enough.set()
+
+        station = Station(
+            settings.session(),
+            lambda: settings.charger(unix_offset()),
+            secure=_secure_secc(tls, record) if tls is not None else None,
+            sink=lambda peer: record.sink(peer, *([logging_sink(peer)] if verbose else [])),
+            finished=finished,
+        )
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve, station, [listener])
+            if sdp_port is not None:
+                endpoints = {secured.security: number}
+                await nursery.start(
+                    lambda task_status: sdp.serve(
+                        interface, endpoints, udp_port=sdp_port, sink=record.sdp, task_status=task_status
+                    )
+                )
+            log.info(
+                "ready: SECC on %s, [%s]:%d, %s%s",
+                interface.name,
+                interface.address,
+                number,
+                "plain TCP (laboratory)" if tls is None else "TLS",
+                "" if sdp_port is None else f", SDP on UDP {sdp_port}",
+            )
+            await enough.wait()
+            nursery.cancel_scope.cancel()
+
+    with tracing(
+        trace,
+        Role.SECC,
+        config=msgspec.to_builtins(settings, enc_hook=str),
+        disclose=interface if secured.disclose else None,
+        lab_plain_tcp=secured.lab_plain_tcp,
+    ) as record:
+        interrupted = run(main, record)
+    if report is not None:
+        from . import summary
+
+        summary.write(report, [summary.of_connection(item) for item in results])
+    if interrupted:
+        log.info("stopped")  # Ctrl-C is how a station is switched off
+    if any(not item.clean for item in results[:sessions]):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _secure_secc(config: TLSConfig, record: RunTrace) -> Callable[[trio.abc.Stream], Any]:
+    from ..transport.tls import TLSError, secure
+
+    async def shake_hands(stream: trio.abc.Stream) -> tuple[trio.abc.Stream, LinkFacts]:
+        peer = peer_name(stream)
+        try:
+            secured = await secure(record.connect(stream, peer, tls=True), config, server_side=True)
+        except TLSError as error:
+            record.tls(peer, error.facts)
+            raise
+        record.tls(peer, secured.facts)
+        return secured, LinkFacts(tls=_is_tls_1_3(secured), vehicle_certificate=secured.facts.peer_leaf)
+
+    return shake_hands
+
+
+def _is_tls_1_3(stream: TLSStream) -> bool:
+    from iso15118.security.tls_profile import TLSVersion
+
+    return stream.facts.version is TLSVersion.TLS_1_3

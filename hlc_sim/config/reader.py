@@ -1,0 +1,148 @@
+"""Reads TOML into dataclasses; every error names file and key."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import enum
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used: `where` is the file, `key` the dotted key, "" for the whole file."""
+
+    def __init__(self, where: str, key: str, problem: str) -> None:
+        super().__init__(f"{where}: {key}: {problem}" if key else f"{where}: {problem}")
+        self.where = where
+        self.key = key
+        self.problem = problem
+
+
+def load(kind: type[T], path: Path) -> T:
+    """A configuration of `kind` from a TOML file. ConfigError names file and key."""
+    try:
+        with path.open("rb") as file:
+            data = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(str(path), "", error.strerror or str(error)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(str(path), "", f"not TOML: {error}") from None
+    return build(kind, data, where=str(path))
+
+
+def build(kind: type[T], data: object, *, where: str, key: str = "") -> T:
+    """An instance of the dataclass `kind` from plain data, every unknown key and wrong type refused."""
+    if not isinstance(data, dict):
+        raise ConfigError(where, key, f"a table is needed, not {_shown(data)}")
+    hints = typing.get_type_hints(kind)
+    known = {item.name: hints[item.name] for item in dataclasses.fields(kind) if item.init}  # type: ignore[arg-type]
+    settings = {item.name: item.metadata["settings"] for item in dataclasses.fields(kind) if item.metadata}  # type: ignore[arg-type]
+    values = {}
+    for name, value in data.items():
+        path = f"{key}.{name}" if key else name
+        if name not in known:
+            raise ConfigError(where, path, _unknown(name, known))
+        if name in settings:
+            values[name] = _settings(settings[name], value, where, path)
+        else:
+            values[name] = _convert(known[name], value, where, path)
+    try:
+        return kind(**values)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(where, key, str(error)) from None
+
+
+def _settings(kind: type, data: object, where: str, key: str) -> dict[str, Any]:
+    """Those fields of `kind` that are given. Fields that hold code or objects cannot be."""
+    from iso15118.messages import common  # what the sessions' modules import for type checkers only
+
+    if not isinstance(data, dict):
+        raise ConfigError(where, key, f"a table is needed, not {_shown(data)}")
+    hints = typing.get_type_hints(kind, localns={"common": common})
+    known = {item.name: hints[item.name] for item in dataclasses.fields(kind) if _plain(hints[item.name])}
+    values = {}
+    for name, value in data.items():
+        if name not in known:
+            raise ConfigError(where, f"{key}.{name}", _unknown(name, known))
+        values[name] = _convert(known[name], value, where, f"{key}.{name}")
+    return values
+
+
+def _convert(hint: Any, value: object, where: str, key: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        kinds = [kind for kind in arguments if kind is not type(None)]
+        if len(kinds) == 1:
+            return None if value is None else _convert(kinds[0], value, where, key)
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return build(hint, value, where=where, key=key)
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return _member(hint, value, where, key)
+    if origin in (tuple, list) and isinstance(value, list):
+        if origin is list or arguments[-1:] == (Ellipsis,):
+            items = [
+                _convert(arguments[0], item, where, f"{key}[{index}]") for index, item in enumerate(value)
+            ]
+            return items if origin is list else tuple(items)
+        if len(value) != len(arguments):
+            raise ConfigError(where, key, f"{len(arguments)} values are needed, not {len(value)}")
+        return tuple(
+            _convert(kind, item, where, f"{key}[{index}]")
+            for index, (kind, item) in enumerate(zip(arguments, value, strict=True))
+        )
+    try:
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        raise ConfigError(where, key, str(error).replace(" - at `$`", "")) from None
+
+
+def _member(kind: type[enum.Enum], value: object, where: str, key: str) -> enum.Enum:
+    """An enumeration's member by name or by value."""
+    for member in kind:
+        if value == member.value or (isinstance(value, str) and value.upper() == member.name.upper()):
+            return member
+    names = ", ".join(member.name for member in kind)
+    raise ConfigError(where, key, f"{_shown(value)} is not one of {names}")
+
+
+def _plain(hint: Any) -> bool:
+    """Whether a value of this type can stand in a file."""
+    if typing.get_origin(hint) in (tuple, typing.Union, types.UnionType, typing.Literal):
+        return all(kind is Ellipsis or kind is type(None) or _plain(kind) for kind in typing.get_args(hint))
+    if isinstance(hint, str):  # a member of a Literal
+        return True
+    return isinstance(hint, type) and (
+        hint in (bool, int, float, str) or issubclass(hint, enum.Enum) or dataclasses.is_dataclass(hint)
+    )
+
+
+def _unknown(name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f", did you mean {close[0]!r}?" if close else f" (known: {', '.join(sorted(known))})"
+    return f"unknown key{meant}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def copy_tree(value: T) -> T:
+    """A dataclass with copies of the dataclasses it holds; everything else is shared."""
+    changes = {
+        item.name: copy_tree(inner)
+        for item in dataclasses.fields(value)  # type: ignore[arg-type]
+        if item.init
+        and dataclasses.is_dataclass(inner := getattr(value, item.name))
+        and not isinstance(inner, type)
+    }
+    return dataclasses.replace(value, **changes)  # type: ignore[type-var]
