@@ -16,13 +16,13 @@ import trio
 from iso15118.session.events import Deviation, Role
 
 from ..transport.link import FrameRecord, FrameSink
-from .disclosure import SecretDisclosure
-from .recorder import ConnectionRecorder, Recorder, recording
 
 if TYPE_CHECKING:
     from ..transport.interface import Interface
     from ..transport.tls import TLSConfig, TLSFacts
     from ..vehicle.battery import Battery
+    from .disclosure import SecretDisclosure
+    from .recorder import ConnectionRecorder, Recorder
 
 _SENDERS = {"evcc->secc": Role.EVCC, "secc->evcc": Role.SECC}
 
@@ -174,9 +174,13 @@ def tracing(
     with contextlib.ExitStack() as stack:
         disclosure = None
         if disclose is not None:
+            from .disclosure import SecretDisclosure
+
             disclosure = SecretDisclosure(disclose)
             stack.callback(disclosure.close)
         recorder = None
         if directory is not None:
+            from .recorder import recording
+
             recorder = stack.enter_context(recording(directory, role=role.value, config=config, **header))
         yield RunTrace(recorder, role, disclosure)
