@@ -66,12 +66,14 @@ class Client:
         )
 
     def fork(self) -> Client:
-        """The same session at this point, to try something on."""
+        """The same session at this point, to try something on. Copies what changes; the rest is constant."""
         twin = copy.copy(self)
-        shared = (self.secc.context.config, self.secc.context.link, self.secc.context.trust)
-        twin.secc = copy.deepcopy(self.secc, {id(item): item for item in shared})
-        twin.charger = twin.secc.context.charger  # type: ignore[assignment]
-        twin.store = twin.secc.context.store
+        twin.secc, ctx = copy.copy(self.secc), copy.copy(self.secc.context)
+        twin.secc.context = ctx
+        for name in ("events", "entropy", "store", "charger"):
+            setattr(ctx, name, _detached(getattr(ctx, name)))
+        ctx.since = dict(ctx.since)
+        twin.charger, twin.store = ctx.charger, ctx.store  # type: ignore[assignment]
         return twin
 
     @property
@@ -369,6 +371,15 @@ class Client:
                 "ev_maximum_discharge_current": of(60),
             }
         return dynamic(**values)
+
+
+def _detached(value: Any) -> Any:
+    """A copy with containers of its own."""
+    twin = copy.copy(value)
+    for name, item in vars(value).items():
+        if isinstance(item, list | dict):
+            setattr(twin, name, copy.copy(item))
+    return twin
 
 
 def code_of(response: Any) -> ResponseCode:
