@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +16,8 @@ from iso15118.xml import schema_errors, to_xml
 from ..messages.vectors import SETS
 from ..strategies import messages
 
+EXAMPLES = 15 if os.environ.get("HLC_EXI_INTERPRETED") == "1" else 40
+"""Fewer in the second run of these tests, with the interpreted kernel."""
 COMMON = settings(
     derandomize=True,
     deadline=None,
@@ -25,7 +28,7 @@ COMMON = settings(
 
 @pytest.mark.parametrize("schema_set", SETS)
 def test_any_valid_message_survives_a_round_trip(schema_set: str) -> None:
-    @settings(COMMON, max_examples=60)
+    @settings(COMMON, max_examples=EXAMPLES)
     @given(messages(schema_set))
     def check(message: Any) -> None:
         octets = exi.encode(message, schema_set)
@@ -37,7 +40,7 @@ def test_any_valid_message_survives_a_round_trip(schema_set: str) -> None:
 
 @pytest.mark.parametrize("schema_set", SETS)
 def test_any_mutation_decodes_or_is_an_exi_decode_error(schema_set: str) -> None:
-    @settings(COMMON, max_examples=60)
+    @settings(COMMON, max_examples=EXAMPLES)
     @given(messages(schema_set), st.data())
     def check(message: Any, data: st.DataObject) -> None:
         octets = bytearray(exi.encode(message, schema_set))
@@ -63,7 +66,7 @@ def test_any_mutation_decodes_or_is_an_exi_decode_error(schema_set: str) -> None
 
 
 @pytest.mark.parametrize("schema_set", SETS)
-@settings(COMMON, max_examples=200)
+@settings(COMMON, max_examples=4 * EXAMPLES)
 @given(data=st.binary(max_size=200))
 def test_any_octets_decode_or_are_an_exi_decode_error(schema_set: str, data: bytes) -> None:
     for octets in (data, b"\x80" + data):
@@ -74,7 +77,7 @@ def test_any_octets_decode_or_are_an_exi_decode_error(schema_set: str, data: byt
 
 @pytest.mark.parametrize("schema_set", ["iso20_dc", "sap"])
 def test_the_strategies_make_valid_messages(schema_set: str) -> None:
-    @settings(COMMON, max_examples=50)
+    @settings(COMMON, max_examples=EXAMPLES)
     @given(messages(schema_set))
     def check(message: Any) -> None:
         errors = schema_errors(to_xml(message, schema_set=schema_set), schema_set)
