@@ -205,18 +205,21 @@ def decode(
         ),
     ] = None,
     compact: Annotated[bool, typer.Option("--compact", help="One line of JSON per message.")] = False,
+    keylog: Annotated[
+        Path | None, typer.Option("--keylog", metavar="FILE", help="TLS secrets for captures (NSS key log).")
+    ] = None,
 ) -> None:
     """Say in words what EXI or V2GTP bytes mean, as JSON.
 
-    Understands hex (V2GTP frames, or bare EXI), binary files, and JSON lines with a field [bold]exi[/bold] or
-    [bold]exi_hex[/bold]. For what is broken it prints what was decoded, the bit where it went wrong and what
+    Understands hex (V2GTP frames, or bare EXI), binary files, JSON lines with a field [bold]exi[/bold] or
+    [bold]exi_hex[/bold], traces, and captures (pcap, pcapng), TLS with a key log. For what is broken it prints what was decoded, the bit where it went wrong and what
     was expected, and ends with exit code 1.
     """
     from .decode import run_decode
     from .errors import readable
 
     with readable():
-        run_decode(source or ["-"], schema=schema, compact=compact)
+        run_decode(source or ["-"], schema=schema, compact=compact, keylog=keylog)
 
 
 mount(app)

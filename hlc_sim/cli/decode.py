@@ -19,6 +19,7 @@ from iso15118.messages.app_protocol import SupportedAppProtocolReq, SupportedApp
 from iso15118.messages.common_types import V2GMessage
 from iso15118.messages.schema_sets import SchemaSet
 
+from ..trace.decode import decoded, is_recording
 from .errors import Exit, stop
 
 _MESSAGES = (V2GMessage, SupportedAppProtocolReq, SupportedAppProtocolRes)
@@ -40,20 +41,42 @@ class Verdict(NamedTuple):
     problem: str | None = None
 
 
-def run_decode(sources: list[str], *, schema: str | None, compact: bool) -> None:
+def run_decode(sources: list[str], *, schema: str | None, compact: bool, keylog: Path | None = None) -> None:
     if schema is not None and schema not in {item.value for item in SchemaSet}:
         stop(f"--schema {schema!r} is not one of {', '.join(item.value for item in SchemaSet)}")
     failed = False
     for source in sources:
-        for item in items(source):
-            for verdict in verdicts(item, schema):
-                _print(verdict, compact)
-                if verdict.problem is not None:
-                    failed = True
-                    sys.stdout.flush()
-                    typer.secho(f"{item.where}: {verdict.problem}", err=True, fg=typer.colors.RED)
+        for where, verdict in _all(source, schema, keylog):
+            _print(verdict, compact)
+            if verdict.problem is not None:
+                failed = True
+                sys.stdout.flush()
+                typer.secho(f"{where}: {verdict.problem}", err=True, fg=typer.colors.RED)
     if failed:
         raise typer.Exit(Exit.FAILED)
+
+
+def _all(source: str, schema: str | None, keylog: Path | None) -> Iterator[tuple[str, Verdict]]:
+    """Everything in a source, recordings included, with its place."""
+    if is_recording(_head(source)):
+        path = None if source == "-" else Path(source)
+        for where, form, problem in decoded(path, sys.stdin.buffer, keylog):
+            yield where, Verdict(form, problem)
+        return
+    for item in items(source):
+        for verdict in verdicts(item, schema):
+            yield item.where, verdict
+
+
+def _head(source: str) -> bytes:
+    if source == "-":
+        # io.BufferedReader has peek; a stream without it holds no recording.
+        peek = getattr(sys.stdin.buffer, "peek", None)
+        return bytes(peek(16)) if peek is not None else b""
+    if not Path(source).is_file():
+        return b""
+    with Path(source).open("rb") as file:
+        return file.read(16)
 
 
 def items(source: str) -> Iterator[Item]:

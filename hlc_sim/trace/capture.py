@@ -121,6 +121,7 @@ class _Stream:
             group=facts.group,
             client_certificates=[der.hex() for der in facts.client_certificates],
             server_certificates=[der.hex() for der in facts.server_certificates],
+            mutual=bool(facts.client_certificates) if facts.server_certificates else None,
             alert=facts.alert,
         )
         if facts.problem:

@@ -82,7 +82,7 @@ class Checker:
                 self._judges.pop(event.connection, None)
                 self._judge(event.connection)
             case ev.TLS():
-                facts = LinkFacts(True, event.version, event.suite, event.group, _mutual(event))
+                facts = LinkFacts(True, event.version, event.suite, event.group, event.mutual)
                 self._judge(event.connection).link(facts)
             case ev.Damage():
                 role = Role(event.sender) if event.sender else None
@@ -149,12 +149,6 @@ class Checker:
         self._judge(event.connection).frame(observed)
         if self._scale is not None:
             self._scale[event.connection].frame(observed)
-
-
-def _mutual(event: ev.TLS) -> bool | None:
-    if event.version != "TLSv1.3" or not (event.client_certificates or event.server_certificates):
-        return None
-    return bool(event.client_certificates) if event.server_certificates else None
 
 
 def check(

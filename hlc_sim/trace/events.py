@@ -117,6 +117,8 @@ class TLS(_Event, tag="tls"):
     client_certificates: list[str] = []
     """Chains as sent, leaf first, DER."""
     server_certificates: list[str] = []
+    mutual: bool | None = None
+    """Both sides sent a certificate; None where that was not seen."""
     alert: str = ""
     verdict: str = ""
 

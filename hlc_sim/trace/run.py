@@ -78,6 +78,7 @@ class RunTrace:
             else "",
             suite=facts.suite,
             group=facts.group,
+            mutual=bool(peers) if facts.server_side and facts.version else None,
             alert="" if alert is None else f"alert {alert}",
             verdict=""
             if facts.verdict is None

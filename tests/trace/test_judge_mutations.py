@@ -82,8 +82,7 @@ def tls(**facts: Any) -> ev.TLS:
         "version": "TLSv1.3",
         "suite": "TLS_AES_256_GCM_SHA384",
         "group": "secp521r1",
-        "client_certificates": ["00"],
-        "server_certificates": ["00"],
+        "mutual": True,
     }
     return ev.TLS(time=BEGIN, connection=1, **{**good, **facts})
 
@@ -171,7 +170,7 @@ def _(r: Recording) -> None:
 
 @case("tls.mutual", dc_base)
 def _(r: Recording) -> None:
-    r.extra.append(tls(client_certificates=[]))
+    r.extra.append(tls(mutual=False))
 
 
 # -- session -------------------------------------------------------------------------------------------------
