@@ -62,12 +62,22 @@ def read_index(decoder: Decoder, width: int) -> int:
     return high << width | decoder.bits(width)
 
 
+def write_index(encoder: Encoder, index: int, width: int) -> None:
+    """The counterpart of `read_index`."""
+    while width > 16:
+        width -= 16
+        encoder.put(index >> width & 0xFFFF, 16)
+    encoder.put(index & (1 << width) - 1, width)
+
+
 class Names:
-    """The string tables of URIs and local names, as one stream sees them."""
+    """The string tables of URIs and local names, as one stream sees them; indexed by name when one is written."""
 
     def __init__(self, uris: list[str], locals_: dict[str, list[str]]) -> None:
         self.uris = uris
         self.locals = locals_
+        self._uri_places: dict[str, int] = {}
+        self._places: dict[QName, int] = {}
 
     @classmethod
     def of(cls, schema: Schema) -> Names:
@@ -113,20 +123,25 @@ class Names:
 
     def write(self, encoder: Encoder, name: QName) -> None:
         """The counterpart of `read`."""
+        if not self._uri_places:
+            self._uri_places = {uri: i for i, uri in enumerate(self.uris)}
+            self._places = {QName(n, uri): i for uri in self.uris for i, n in enumerate(self.locals[uri])}
         width = code_width(len(self.uris) + 1)
-        if name.namespace in self.locals:
-            encoder.put(self.uris.index(name.namespace) + 1, width)
+        if name.namespace in self._uri_places:
+            write_index(encoder, self._uri_places[name.namespace] + 1, width)
         else:
-            encoder.put(0, width)
+            write_index(encoder, 0, width)
+            self._uri_places[name.namespace] = len(self.uris)
             encoder.unsigned(len(name.namespace))
             encoder.code_points(name.namespace)
             self.uris.append(name.namespace)
             self.locals[name.namespace] = []
         names = self.locals[name.namespace]
-        if name.local in names:
+        if name in self._places:
             encoder.unsigned(0)
-            encoder.put(names.index(name.local), code_width(len(names)))
+            write_index(encoder, self._places[name], code_width(len(names)))
         else:
+            self._places[name] = len(names)
             encoder.unsigned(len(name.local) + 1)
             encoder.code_points(name.local)
             names.append(name.local)
