@@ -71,7 +71,7 @@ def write_index(encoder: Encoder, index: int, width: int) -> None:
 
 
 class Names:
-    """The string tables of URIs and local names, as one stream sees them; indexed by name when one is written."""
+    """The string tables of URIs and local names, as one stream sees them."""
 
     def __init__(self, uris: list[str], locals_: dict[str, list[str]]) -> None:
         self.uris = uris
