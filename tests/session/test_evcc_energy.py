@@ -22,9 +22,26 @@ from iso15118.messages.common_types import (
 )
 from iso15118.session import schedules
 from iso15118.session.charger import ControlPilot
-from iso15118.session.evcc import EVCC, EVCCConfig, Outcome, ServiceWish, SessionResult
+from iso15118.session.evcc import (
+    EVCC,
+    EVCCConfig,
+    Interval,
+    Outcome,
+    Plan,
+    PlanRequest,
+    ServiceWish,
+    SessionResult,
+)
 from iso15118.session.events import Role, Severity
-from iso15118.session.services import ControlMode, Dialect, EnergyMode, MobilityNeedsMode, Pricing, ServiceID
+from iso15118.session.services import (
+    BPTChannel,
+    ControlMode,
+    Dialect,
+    EnergyMode,
+    MobilityNeedsMode,
+    Pricing,
+    ServiceID,
+)
 from iso15118.session.timers import RELAXED
 from iso15118.session.values import MobilityNeeds
 from iso15118.session.vehicle import DCTarget, Wish
@@ -707,3 +724,103 @@ def test_standby_is_repeated_in_time_and_ends_with_a_start() -> None:
     assert list(result.deviations) == []
     with pytest.raises(ValueError, match="standby_interval"):
         EVCCConfig(standby_interval=41.0)
+
+
+def test_standby_can_lead_out_of_the_session() -> None:
+    for then, outcome in ((Wish.STOP, Outcome.TERMINATED), (Wish.PAUSE, Outcome.PAUSED)):
+        bench = Bench()
+
+        class Leaver(Car):
+            naps = 0
+
+            def wish(self, now: float, then: Wish = then) -> Wish:
+                if self.seen < 2:
+                    return Wish.CHARGE
+                self.naps += 1
+                return Wish.STANDBY if self.naps < 5 else then
+
+        bench.evcc.vehicle = bench.car = Leaver()
+        result = bench.run()
+        assert result.outcome is outcome
+        assert bench.progress() == ["Start", "Standby", "Stop"]
+
+
+def test_standby_can_lead_to_another_schedule() -> None:
+    bench = Bench(SCHEDULED)
+
+    class Planner(Car):
+        naps = 0
+
+        def wish(self, now: float) -> Wish:
+            if self.seen == 2 and self.naps < 5:
+                self.naps += 1
+                return Wish.STANDBY if self.naps < 5 else Wish.RENEGOTIATE_SCHEDULE
+            return super().wish(now)
+
+    bench.evcc.vehicle = bench.car = Planner(loops=5)
+    assert bench.run().outcome is Outcome.TERMINATED
+    assert bench.progress() == ["Start", "Standby", "ScheduleRenegotiation", "Start", "Stop"]
+
+
+def test_a_renegotiation_can_end_in_a_pause() -> None:
+    bench = Bench(SCHEDULED, renegotiate_limits=True)
+    bench.car.wishes = {2: Wish.RENEGOTIATE_SCHEDULE}
+    asked: list[common.ScheduleExchangeReq] = []
+
+    def schedule(request: common.ScheduleExchangeReq) -> Any:
+        asked.append(request)
+        return msgspec.structs.replace(bench.secc.usual(request), go_to_pause=len(asked) == 2)
+
+    bench.secc.on[common.ScheduleExchangeReq] = schedule
+    result = bench.run()
+    assert result.outcome is Outcome.PAUSED
+    assert bench.progress() == ["Start", "ScheduleRenegotiation", "Stop"]
+    assert len(bench.player.sent(dc.DC_ChargeParameterDiscoveryReq)) == 2
+
+
+def test_a_refused_power_tolerance_leaves_the_profile_as_it_is() -> None:
+    bench = Bench(SCHEDULED)
+    entries: list[tuple[float, tuple[float]]] = [(3600.0, (30_000.0,))]
+    offering(
+        bench, schedules.schedule_tuple(3, schedules.power_schedule(int(UNIX), entries, tolerance=2000.0))
+    )
+    bench.car.target = DCTarget(voltage=420.0, current=1000.0)
+    bench.secc.script(
+        common.PowerDeliveryReq,
+        lambda request: common.PowerDeliveryRes(
+            header=bench.secc.header(), response_code=ResponseCode.WARNING_PowerToleranceNotConfirmed
+        ),
+    )
+    result = bench.run()
+    assert result.outcome is Outcome.TERMINATED
+    assert list(result.deviations) == []
+    said = bench.player.sent(common.PowerDeliveryReq)[0].ev_power_profile.control_mode
+    assert said.power_tolerance_acceptance is common.PowerToleranceAcceptance.PowerToleranceConfirmed
+    assert float(bench.loops()[1].control_mode.ev_target_current) == 75.0
+
+
+def test_a_tolerance_confirmed_without_having_been_accepted_is_noted() -> None:
+    bench = Bench(SCHEDULED)
+    bench.secc.script(
+        common.PowerDeliveryReq,
+        lambda request: common.PowerDeliveryRes(
+            header=bench.secc.header(), response_code=ResponseCode.OK_PowerToleranceConfirmed
+        ),
+    )
+    assert severities(bench.run()) == [Severity.NOTE]
+
+
+def test_separate_channels_are_switched_when_the_plan_turns() -> None:
+    """[V2G20-2123]: a plan that first discharges and then charges names each direction in time."""
+    mode = EnergyMode(ServiceID.DC_BPT, ControlMode.SCHEDULED, 7, channel=BPTChannel.SEPARATED)
+
+    def both_ways(request: PlanRequest) -> Plan:
+        halves = (Interval(3, (-8_000.0,)), Interval(3600, (8_000.0,)))
+        return Plan(request.tuples[0].schedule_tuple_id, int(request.now), halves)
+
+    bench = Bench(mode, loops=30, plan=both_ways)
+    result = bench.run()
+    assert result.outcome is Outcome.TERMINATED
+    named = [request.bpt_channel_selection for request in bench.player.sent(common.PowerDeliveryReq)]
+    assert named == [common.ChannelSelection.Discharge, common.ChannelSelection.Charge, None]
+    assert bench.progress() == ["Start", "Start", "Stop"]
