@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -30,8 +29,10 @@ TCP.
 
 _CLOSE_GRACE = 5.0
 """Seconds given to the EV to close first [V2G20-1643]."""
+_SEND_TIMEOUT = 60.0
+"""Seconds to answer a request, a switching charger and a peer that does not read included."""
 _SETUP_TIMEOUT = 20.0
-"""Seconds for a TLS handshake, and for a peer's first request where the SECC awaits none itself."""
+"""Seconds for a TLS handshake, and for a request where the SECC itself sets no limit."""
 
 
 @dataclass(slots=True)
@@ -147,6 +148,10 @@ class Conversation:
         self._secc = secc
         self._link = link
         self._report = report
+        self._silent_since = 0.0
+        self._sending = False
+        """A request is being answered: the peer is not the one that is waited for, unless it does not read.
+        """
 
     async def run(self) -> None:
         try:
@@ -157,39 +162,48 @@ class Conversation:
             self._report.ended = f"broken V2GTP frame, connection closed: {error}"
 
     async def _serve(self) -> None:
+        secc = self._secc
+        # One scope for all waits, its deadline moved on: entering a scope per message costs more than
+        # handling some messages.
+        with trio.CancelScope() as limit:
+            await self._talk(limit)
+        if limit.cancelled_caught:
+            silence = trio.current_time() - self._silent_since
+            if self._sending:
+                self._report.ended = "timeout: the peer takes no response, connection closed"
+                return
+            secc.expire(trio.current_time())
+            self._report.ended = f"timeout: no request for {silence:.1f} s, connection closed"
+        if secc.closing is not None:
+            await self._close()
+
+    async def _talk(self, limit: trio.CancelScope) -> None:
+        """Request after request, until the SECC closes, the peer is undecodable, or `limit` passes."""
         secc, link = self._secc, self._link
-        silent_since = trio.current_time()
+        now = self._silent_since = trio.current_time()
         while secc.closing is None:
             deadline = secc.deadline()
-            if deadline is None and link.frames == 0:
-                deadline = silent_since + _SETUP_TIMEOUT
-            received = None
-            with trio.CancelScope(deadline=math.inf if deadline is None else deadline):
-                try:
-                    received = await link.receive()
-                except UnknownPayload as error:
-                    secc.unexpected_payload(trio.current_time(), error.payload_type)
-                    log.warning("%s: %s, skipped", self._report.peer, error)
-                    continue
-                except Undecodable as error:
-                    secc.undecodable(trio.current_time(), error.payload_type, str(error.error))
-                    self._report.ended = f"undecodable message, connection closed: {error}"
-                    return
-            if received is None:
-                secc.expire(trio.current_time())
-                self._report.ended = (
-                    f"timeout: no request for {self._silence(silent_since)}, connection closed"
-                )
-                if secc.closing is None:
-                    return
-                break
-            response = secc.handle(received.message, trio.current_time(), received.payload_type)
+            limit.deadline = now + _SETUP_TIMEOUT if deadline is None else deadline
+            try:
+                received = await link.receive()
+            except UnknownPayload as error:
+                secc.unexpected_payload(trio.current_time(), error.payload_type)
+                log.warning("%s: %s, skipped", self._report.peer, error)
+                continue
+            except Undecodable as error:
+                secc.undecodable(trio.current_time(), error.payload_type, str(error.error))
+                self._report.ended = f"undecodable message, connection closed: {error}"
+                return
+            now = trio.current_time()
+            limit.deadline = now + _SEND_TIMEOUT
+            self._sending = True
+            response = secc.handle(received.message, now, received.payload_type)
             if response is None:
                 response = await self._await_response()
             if response is not None:
                 await link.send(response, secc.reply_type(response))
-            silent_since = trio.current_time()
-        await self._close()
+            self._sending = False
+            now = self._silent_since = trio.current_time()
 
     async def _await_response(self) -> Node | None:
         """The charger is still switching: poll the SECC until it has a response or gives up."""
@@ -219,9 +233,6 @@ class Conversation:
                         return
         elif not report.ended:
             report.ended = "session ended by a FAILED response, connection closed"
-
-    def _silence(self, since: float) -> str:
-        return f"{trio.current_time() - since:.1f} s"
 
 
 async def serve(

@@ -8,6 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from hlc_sim.config import StationConfig
+from hlc_sim.secc import ConnectionReport, Station
 from iso15118 import exi
 from iso15118.messages.app_protocol import AppProtocol, SupportedAppProtocolReq
 from iso15118.session.evcc_steps import Outcome
@@ -155,6 +157,35 @@ async def test_a_trickle_of_bytes_does_not_keep_a_connection_alive(
     assert trio.current_time() - start < 62
     await bench.settled(1)
     assert "timeout" in bench.reports[0].ended
+
+
+async def test_a_peer_that_does_not_read_is_let_go(autojump_clock: MockClock) -> None:
+    class Deaf(trio.abc.HalfCloseableStream):
+        """Delivers one request; nothing sent to it ever arrives."""
+
+        def __init__(self) -> None:
+            self.pending = SAP
+
+        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+            await trio.sleep_forever()
+
+        async def wait_send_all_might_not_block(self) -> None: ...
+
+        async def send_eof(self) -> None: ...
+
+        async def receive_some(self, max_bytes: int | None = None) -> bytes:
+            data, self.pending = self.pending, b""
+            if not data:
+                await trio.sleep_forever()
+            return data
+
+        async def aclose(self) -> None: ...
+
+    config = StationConfig()
+    reports: list[ConnectionReport] = []
+    await Station(config.session(), config.charger, finished=reports.append).handle(Deaf())
+    assert reports[0].ended == "timeout: the peer takes no response, connection closed"
+    assert trio.current_time() == pytest.approx(60, abs=2)
 
 
 async def test_unknown_payload_types_are_skipped_and_reported(
