@@ -124,7 +124,8 @@ class Player:
             return
         delay = 0.0
         if isinstance(answer, Later):
-            answer, delay = answer.message, answer.seconds
+            delay = answer.seconds
+            answer = answer.message
         assert isinstance(answer, Node)
         self.replies.append(answer)
         self._due.append((self.now + delay, Incoming(payload_type, answer)))
@@ -262,6 +263,8 @@ class ScriptedSECC:
         self.on: dict[type[Node], Callable[[Any], Answer]] = {}
         self.queued: dict[type[Node], Iterator[Callable[[Any], Answer]]] = {}
         self.now = 0.0
+        self.clock_error = 0
+        """s by which its clock is ahead."""
         self.voltage = 0.0
         self.current = 50.0
         self.status: EVSEStatus | None = None
@@ -273,7 +276,7 @@ class ScriptedSECC:
         self.queued[kind] = iter(answers)
 
     def header(self) -> MessageHeader:
-        return MessageHeader(session_id=self.session_id, timestamp=int(self.now + UNIX))
+        return MessageHeader(session_id=self.session_id, timestamp=int(self.now + UNIX) + self.clock_error)
 
     def __call__(self, request: Node, payload_type: int, now: float) -> Answer:
         self.now = now

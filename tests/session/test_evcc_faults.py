@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Any
 
 import msgspec
@@ -306,7 +307,7 @@ def _other(value: Any, rng: random.Random) -> Any:
         return rng.randbytes(len(value))
     if isinstance(value, ResponseCode):
         return rng.choice([code for code in ResponseCode if not code.is_failed])
-    if isinstance(value, str) and hasattr(type(value), "__members__"):
+    if isinstance(value, Enum):
         return rng.choice(list(type(value)))
     return "nonsense"
 

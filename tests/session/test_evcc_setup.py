@@ -13,7 +13,7 @@ from iso15118.messages.app_protocol import (
     SupportedAppProtocolReq,
     SupportedAppProtocolRes,
 )
-from iso15118.messages.common_types import MessageHeader, Processing, ResponseCode
+from iso15118.messages.common_types import ListOfRootCertificateIDs, MessageHeader, Processing, ResponseCode
 from iso15118.session.evcc import (
     EVCC,
     CertificateInstallation,
@@ -394,7 +394,7 @@ def installation_request(header: MessageHeader) -> common.CertificateInstallatio
     return common.CertificateInstallationReq(
         header=header,
         oem_provisioning_certificate_chain=common.SignedCertificateChain(id="ID1", certificate=b"oem"),
-        list_of_root_certificate_ids=common.ListOfRootCertificateIDs(root_certificate_id=[]),
+        list_of_root_certificate_ids=ListOfRootCertificateIDs(root_certificate_id=[]),
         maximum_contract_certificate_chains=2,
     )
 

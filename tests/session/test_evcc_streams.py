@@ -89,7 +89,9 @@ def test_the_loop_goes_on_under_the_old_schedule_until_the_new_one_is_accepted()
     assert isinstance(power_delivery, common.PowerDeliveryReq)
     assert power_delivery.charge_progress is common.ChargeProgress.ScheduleRenegotiation
     assert power_delivery.ev_power_profile is not None
-    assert power_delivery.ev_power_profile.control_mode.selected_schedule_tuple_id == 2
+    chosen = power_delivery.ev_power_profile.control_mode
+    assert isinstance(chosen, common.Scheduled_EVPPTControlMode)
+    assert chosen.selected_schedule_tuple_id == 2
     # 20 kW at 400 V are 50 A, 60 kW are 150 A.
     before = {current for time, current in bench.targets() if asked < time < agreed + 0.5}
     after = [current for time, current in bench.targets() if time > agreed + 0.75][:-1]

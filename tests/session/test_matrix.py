@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -377,7 +378,9 @@ def parking_and_internet(run: Run) -> None:
     assert [m.ev_check_out_status for m in spoken if isinstance(m, common.VehicleCheckOutReq)] == [
         "CheckOut", "Processing", "Processing",
     ]  # fmt: skip
-    selection = next(i.message for i in run.pair.spoken if isinstance(i.message, common.ServiceSelectionReq))
+    selection: Any = next(
+        i.message for i in run.pair.spoken if isinstance(i.message, common.ServiceSelectionReq)
+    )
     assert [(s.service_id, s.parameter_set_id) for s in selection.selected_vas_list.selected_service] == [
         (66, 1), (66, 2), (65, 4),
     ]  # fmt: skip
