@@ -58,7 +58,9 @@ class ChargeReport:
     soc_start: float
     soc_end: float
     tls: str = ""
-    """Version and suite; empty without TLS."""
+    """Version, suite and group; empty without TLS."""
+    emaid: str = ""
+    """Of the contract that the SECC authorized."""
 
 
 async def charge(
@@ -98,7 +100,16 @@ async def charge(
         soc_start=soc,
         soc_end=battery.soc,
         tls=tls,
+        emaid=_emaid_of(evcc),
     )
+
+
+def _emaid_of(evcc: EVCC) -> str:
+    if evcc.contract is None:
+        return ""
+    from .trust import emaid_of
+
+    return emaid_of(evcc.contract)
 
 
 async def drive(exchange: Generator[Step, Reply, T], link: Link) -> T:

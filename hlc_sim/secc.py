@@ -51,6 +51,10 @@ class ConnectionReport:
     messages: dict[str, int] = field(default_factory=dict)
     """How often each message passed, by element name."""
     deviations: list[Deviation] = field(default_factory=list)
+    tls: str = ""
+    """Version, suite and group; empty without TLS."""
+    emaid: str = ""
+    """Of the contract that was authorized."""
 
 
 @dataclass(slots=True)
@@ -108,6 +112,7 @@ class Station:
                 report.ended = f"no secured connection: {error or 'the TLS handshake took too long'}"
                 await trio.aclose_forcefully(stream)
                 return
+            report.tls = _tls_of(stream)
         link = Link(
             stream,
             Role.SECC,
@@ -131,6 +136,7 @@ class Station:
             # Shielded neither in time nor in effect: the outlet must be off whatever ended the connection.
             secc.disconnected(trio.current_time())
             report.session_id = secc.session_id
+            report.emaid = _emaid_of(secc)
             report.frames, report.bytes_received, report.bytes_sent = (
                 link.frames,
                 link.bytes_received,
@@ -245,6 +251,22 @@ async def serve(
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.serve_listeners, station.handle, listeners)
         task_status.started()
+
+
+def _tls_of(stream: trio.abc.Stream) -> str:
+    from .transport.tls import TLSStream
+    from .trust import describe
+
+    return describe(stream.facts) if isinstance(stream, TLSStream) else ""
+
+
+def _emaid_of(secc: SECC) -> str:
+    contract = secc.context.contract
+    if contract is None:
+        return ""
+    from .trust import emaid_of
+
+    return emaid_of(contract)
 
 
 def peer_name(stream: trio.abc.Stream) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,7 +209,9 @@ Told = Callable[[TLSFacts], None]
 """Told what a handshake came to, also one that failed."""
 
 
-def securing(config: TLSConfig, told: Told | None = None) -> Callable[[trio.abc.Stream], Any]:
+def securing(
+    config: TLSConfig, told: Told | None = None
+) -> Callable[[trio.abc.Stream], Awaitable[tuple[trio.abc.Stream, LinkFacts]]]:
     """`Station.secure`: TLS over an accepted connection, and what its handshake proved."""
 
     async def shake_hands(stream: trio.abc.Stream) -> tuple[trio.abc.Stream, LinkFacts]:
@@ -241,6 +243,14 @@ def secc_identity(stream: TLSStream) -> bytes | None:
     """What tells this SECC from others when a paused session is resumed."""
     leaf = stream.facts.peer_leaf
     return hashlib.sha512(leaf).digest() if leaf else None
+
+
+def emaid_of(contract: common.ContractCertificateChain) -> str:
+    """The EMAID of a contract; empty if it cannot be read."""
+    try:
+        return common_name(contract.certificate)
+    except ValueError:
+        return ""
 
 
 def describe(facts: TLSFacts) -> str:

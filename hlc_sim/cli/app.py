@@ -30,6 +30,11 @@ class Mode(StrEnum):
     mcs_bpt = "mcs_bpt"
 
 
+class Profile(StrEnum):
+    iso20 = "iso20"
+    lenient = "lenient"
+
+
 class Control(StrEnum):
     scheduled = "scheduled"
     dynamic = "dynamic"
@@ -52,6 +57,10 @@ Report = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the results there as JSON ('-': stdout).")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every message.")]
+PKI = Annotated[
+    Path | None,
+    typer.Option("--pki", metavar="DIR", help="Certificates and keys, made by v2g-pki mint --out DIR."),
+]
 Chain = Annotated[
     Path | None, typer.Option("--cert", metavar="PEM", help="TLS certificate chain, leaf first.")
 ]
@@ -62,7 +71,11 @@ Roots = Annotated[
 KeyLog = Annotated[
     Path | None, typer.Option("--keylog", metavar="FILE", help="Write TLS secrets there (NSS format).")
 ]
-
+TLSProfile = Annotated[
+    Profile | None,
+    typer.Option("--profile", help="TLS and chain rules [default: as the PKI was minted, else iso20]."),
+]
+EIM = Annotated[bool, typer.Option("--eim", help="No Plug & Charge: authorize by external means.")]
 Trace = Annotated[
     Path | None,
     typer.Option(
@@ -96,9 +109,12 @@ def secc(
     no_sdp: Annotated[bool, typer.Option("--no-sdp", help="Answer no SDP requests.")] = False,
     sessions: Sessions = 0,
     speed: Speed = None,
+    pki: PKI = None,
     cert: Chain = None,
     key: Key = None,
     root: Roots = None,
+    profile: TLSProfile = None,
+    eim: EIM = False,
     keylog: KeyLog = None,
     disclose_secrets: Disclose = False,
     trace: Trace = None,
@@ -116,7 +132,17 @@ def secc(
             modes=tuple(item.value for item in mode or ()),
             control=control.value if control else None,
             config=config,
-            secured=Secured(lab_plain_tcp, cert, key, tuple(root or ()), keylog, disclose_secrets),
+            secured=Secured(
+                lab_plain_tcp,
+                pki,
+                cert,
+                key,
+                tuple(root or ()),
+                profile.value if profile else None,
+                keylog,
+                eim,
+                disclose_secrets,
+            ),
             port=port,
             sdp_port=None if no_sdp else sdp_port,
             sessions=sessions,
@@ -144,9 +170,12 @@ def evcc(
         typer.Option("--loops", min=1, help="Charge loops of a session [default: until charged]."),
     ] = None,
     speed: Speed = None,
+    pki: PKI = None,
     cert: Chain = None,
     key: Key = None,
     root: Roots = None,
+    profile: TLSProfile = None,
+    eim: EIM = False,
     keylog: KeyLog = None,
     disclose_secrets: Disclose = False,
     trace: Trace = None,
@@ -164,7 +193,17 @@ def evcc(
             mode=mode.value if mode else None,
             control=control.value if control else None,
             config=config,
-            secured=Secured(lab_plain_tcp, cert, key, tuple(root or ()), keylog, disclose_secrets),
+            secured=Secured(
+                lab_plain_tcp,
+                pki,
+                cert,
+                key,
+                tuple(root or ()),
+                profile.value if profile else None,
+                keylog,
+                eim,
+                disclose_secrets,
+            ),
             connect=connect,
             sdp_port=sdp_port,
             sessions=sessions,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,41 +16,77 @@ from ..transport.link import FrameRecord, FrameSink
 from .errors import stop
 
 if TYPE_CHECKING:
+    from ..config.trust import TrustConfig
     from ..trace.run import RunTrace
-    from ..transport.tls import TLSConfig
+    from ..trust import StationTrust, VehicleTrust
 
 log = logging.getLogger("hlc")
 
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """How the connection is secured: TLS with these files, or plain TCP in the laboratory."""
+    """How the connection is secured: TLS with these files, or plain TCP in the laboratory.
+
+    The options of the command line go before the table `[trust]` of a configuration file.
+    """
 
     lab_plain_tcp: bool
+    pki: Path | None = None
     chain: Path | None = None
     key: Path | None = None
     roots: tuple[Path, ...] = ()
+    profile: str | None = None
     keylog: Path | None = None
+    eim: bool = False
+    """No Plug & Charge."""
     disclose: bool = False
 
     @property
     def security(self) -> sdp_messages.Security:
         return sdp_messages.Security.NONE if self.lab_plain_tcp else sdp_messages.Security.TLS
 
-    def tls(self) -> TLSConfig | None:
-        """None in the laboratory. Refuses what is neither."""
-        if self.lab_plain_tcp:
-            if self.chain or self.key or self.roots:
-                stop("--lab-plain-tcp and TLS files (--cert, --key, --root) exclude each other")
+    def station(self, table: TrustConfig) -> StationTrust | None:
+        """What a station needs; None in the laboratory. Refuses what is neither."""
+        config = self._config(table)
+        if config is None:
             return None
-        if self.chain is None or self.key is None or not self.roots:
-            stop(
-                "ISO 15118-20 runs over TLS: give --cert, --key and --root, "
-                "or --lab-plain-tcp to run it over plain TCP in the laboratory"
-            )
-        from ..transport.tls import TLSConfig
+        from ..trust import station
 
-        return TLSConfig.load(self.chain, self.key, roots=self.roots, keylog=self.keylog)
+        return station(config)
+
+    def vehicle(self, table: TrustConfig) -> VehicleTrust | None:
+        """What a vehicle needs; None in the laboratory. Refuses what is neither."""
+        config = self._config(table)
+        if config is None:
+            return None
+        from ..trust import vehicle
+
+        return vehicle(config)
+
+    def _config(self, table: TrustConfig) -> TrustConfig | None:
+        values: dict[str, Any] = {"pki": self.pki, "cert": self.chain, "key": self.key, "keylog": self.keylog}
+        values = {name: str(path) for name, path in values.items() if path is not None}
+        if self.roots:
+            values["roots"] = tuple(map(str, self.roots))
+        if self.lab_plain_tcp:
+            if values.keys() & {"pki", "cert", "key", "roots"}:
+                stop("--lab-plain-tcp excludes --pki, --cert, --key and --root")
+            return None
+        if "pki" in values:  # in place of files that the table names
+            values = {"cert": None, "key": None, "roots": (), **values}
+        elif "cert" in values:
+            values["pki"] = None
+        if self.profile is not None:
+            values["profile"] = self.profile
+        if self.eim:
+            values["plug_and_charge"] = False
+        config = replace(table, **values)
+        if not config.given:
+            stop(
+                "ISO 15118-20 runs over TLS: give --pki with a directory made by `v2g-pki mint --out DIR`, "
+                "or --cert, --key and --root, or --lab-plain-tcp to run it over plain TCP in the laboratory"
+            )
+        return config
 
 
 def override(settings: object, **values: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,12 +46,15 @@ def run_evcc(
     report: Path | None,
     verbose: bool,
 ) -> None:
-    plain_tls = secured.tls()
     settings = load(VehicleConfig, config) if config is not None else VehicleConfig()
     override(settings, mode=mode, control=control, speed=speed)
     if loops is not None:
         settings.evcc["charge_loops"] = loops
+    trust = secured.vehicle(settings.trust)
     session_config = settings.session()
+    if trust is not None:  # what the file says goes before what follows from certificates
+        given = {name: value for name, value in trust.settings.items() if name not in settings.evcc}
+        session_config = replace(session_config, **given)
     target = _host_and_port(connect) if connect else None
     interface = None if target is not None else interfaces.find(iface)
     log_to_stderr(verbose)
@@ -58,7 +62,7 @@ def run_evcc(
     results: list[ChargeReport] = []
 
     async def main(record: RunTrace) -> None:
-        tls = record.tls_config(plain_tls)
+        tls = record.tls_config(trust.tls if trust is not None else None)
         vehicle = settings.vehicle()
         resume = None
         for number in range(1, sessions + 1):
@@ -118,9 +122,8 @@ async def _discover(
 async def _secure_evcc(
     stream: trio.abc.Stream, config: TLSConfig, record: RunTrace, peer: str
 ) -> tuple[trio.abc.Stream, str, bytes | None]:
-    import hashlib
-
     from ..transport.tls import TLSError, secure
+    from ..trust import describe, secc_identity
 
     try:
         secured = await secure(stream, config, server_side=False)
@@ -129,10 +132,7 @@ async def _secure_evcc(
         record.closed(peer, "", str(error))
         raise
     record.tls(peer, secured.facts)
-    leaf = secured.facts.peer_leaf
-    version = secured.facts.version
-    facts = f"{version.name if version else 'TLS'} {secured.facts.suite}"
-    return secured, facts, hashlib.sha512(leaf).digest() if leaf else None
+    return secured, describe(secured.facts), secc_identity(secured)
 
 
 def _host_and_port(text: str) -> tuple[str, int] | tuple[str, int, int, int]:

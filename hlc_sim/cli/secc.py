@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from .common import Secured, log, log_to_stderr, logging_sink, override, run
 from .errors import Exit
 
 if TYPE_CHECKING:
-    from ..transport.tls import TLSConfig, TLSStream
+    from ..transport.tls import TLSConfig
 
 
 def run_secc(
@@ -42,15 +43,18 @@ def run_secc(
     report: Path | None,
     verbose: bool,
 ) -> None:
-    plain_tls = secured.tls()
     settings = load(StationConfig, config) if config is not None else StationConfig()
     override(settings, modes=modes or None, control=control, speed=speed)
+    trust = secured.station(settings.trust)
+    session = settings.session()
+    if trust is not None:  # what the file says goes before what follows from certificates
+        session = replace(session, **{k: v for k, v in trust.offers.items() if k not in settings.secc})
     interface = interfaces.find(iface)
     log_to_stderr(verbose)
     results: list[ConnectionReport] = []
 
     async def main(record: RunTrace) -> None:
-        tls = record.tls_config(plain_tls)
+        tls = record.tls_config(trust.tls if trust is not None else None)
         listener = await tcp.listen(interface, port)
         number = listener.socket.getsockname()[1]
         enough = trio.Event()
@@ -67,9 +71,10 @@ def run_secc(
                 enough.set()
 
         station = Station(
-            settings.session(),
+            session,
             lambda: settings.charger(unix_offset()),
             secure=_secure_secc(tls, record) if tls is not None else None,
+            trust=trust.trust if trust is not None else None,
             sink=lambda peer: record.sink(peer, *([logging_sink(peer)] if verbose else [])),
             finished=finished,
         )
@@ -112,22 +117,11 @@ def run_secc(
 
 
 def _secure_secc(config: TLSConfig, record: RunTrace) -> Callable[[trio.abc.Stream], Any]:
-    from ..transport.tls import TLSError, secure
+    from ..trust import securing
 
     async def shake_hands(stream: trio.abc.Stream) -> tuple[trio.abc.Stream, LinkFacts]:
         peer = peer_name(stream)
-        try:
-            secured = await secure(record.connect(stream, peer, tls=True), config, server_side=True)
-        except TLSError as error:
-            record.tls(peer, error.facts)
-            raise
-        record.tls(peer, secured.facts)
-        return secured, LinkFacts(tls=_is_tls_1_3(secured), vehicle_certificate=secured.facts.peer_leaf)
+        shake = securing(config, lambda facts: record.tls(peer, facts))
+        return await shake(record.connect(stream, peer, tls=True))
 
     return shake_hands
-
-
-def _is_tls_1_3(stream: TLSStream) -> bool:
-    from iso15118.security.tls_profile import TLSVersion
-
-    return stream.facts.version is TLSVersion.TLS_1_3

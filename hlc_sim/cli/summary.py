@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from iso15118.messages import common
 from iso15118.session.events import Deviation, Severity
 
 from ..evcc import ChargeReport
@@ -35,6 +36,9 @@ def of_charge(report: ChargeReport) -> dict[str, Any]:
         "control": mode.control.name.lower() if mode else None,
         "parameter_set_id": mode.parameter_set_id if mode else None,
         "resumed": session.resumed,
+        "authorization": session.authorization.value if session.authorization else None,
+        "authorization_code": session.authorization_code.value if session.authorization_code else None,
+        "emaid": report.emaid or None,
         "messages": session.messages,
         "messages_by_name": report.messages,
         "charge_loops": session.charge_loops,
@@ -64,6 +68,8 @@ def of_connection(report: ConnectionReport) -> dict[str, Any]:
         "messages_by_name": report.messages,
         "bytes_sent": report.bytes_sent,
         "bytes_received": report.bytes_received,
+        "tls": report.tls,
+        "emaid": report.emaid or None,
         "deviations": [of_deviation(item) for item in report.deviations],
     }
 
@@ -100,6 +106,7 @@ def show_charge(console: Console, report: ChargeReport, title: str) -> None:
     table.add_row("outcome", f"[{style}]{outcome}[/]")
     if session.mode is not None:
         table.add_row("service", f"{session.mode.service.name}, {session.mode.control.name.lower()} control")
+    table.add_row("authorization", _authorization(report))
     table.add_row("EVSE", session.evse_id or "-")
     table.add_row("messages", f"{session.messages}, of them {session.charge_loops} charge loops")
     table.add_row("bytes", f"{report.bytes_sent} sent, {report.bytes_received} received")
@@ -130,6 +137,17 @@ def show_deviations(console: Console, deviations: Iterable[Deviation]) -> None:
             item.requirement or "",
         )
     console.print(table)
+
+
+def _authorization(report: ChargeReport) -> str:
+    session = report.session
+    if session.authorization is None or session.authorization_code is None:
+        return "of the paused session" if session.resumed else "-"
+    text = "Plug & Charge" if session.authorization is common.Authorization.PnC else "external means (EIM)"
+    if report.emaid:
+        text += f", contract {report.emaid}"
+    code = session.authorization_code.value
+    return text if code == "OK" else f"{text}, {code}"
 
 
 def _energy(report: ChargeReport) -> str:

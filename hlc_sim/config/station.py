@@ -11,6 +11,7 @@ from iso15118.session.services import ControlMode, EnergyMode
 from ..charger import Outlet, SimulatedCharger, Site
 from .common import MODES, one_of, positive, timers
 from .reader import copy_tree
+from .trust import TrustConfig
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class StationConfig:
     site: Site = field(default_factory=Site)
     secc: dict[str, Any] = field(default_factory=dict, metadata={"settings": SECCConfig})
     """Fields of SECCConfig."""
+    trust: TrustConfig = field(default_factory=TrustConfig)
 
     def __post_init__(self) -> None:
         for mode in self.modes:

@@ -11,6 +11,7 @@ from iso15118.session.services import ControlMode, ServiceID
 
 from ..vehicle import Battery, Driver, OnBoardCharger, SimulatedVehicle
 from .common import MODES, one_of, positive, timers
+from .trust import TrustConfig
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class VehicleConfig:
     driver: Driver = field(default_factory=Driver)
     evcc: dict[str, Any] = field(default_factory=dict, metadata={"settings": EVCCConfig})
     """Fields of EVCCConfig."""
+    trust: TrustConfig = field(default_factory=TrustConfig)
 
     def __post_init__(self) -> None:
         one_of("mode", self.mode, MODES)
