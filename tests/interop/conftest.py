@@ -1,10 +1,10 @@
-"""Fixtures of the interop tests: one lab for all of them, one Josev SECC kept running while it is healthy."""
+"""Fixtures of the interop tests: one lab for all of them, Josev kept running while it is healthy."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,35 +43,46 @@ def josev_pki(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     raise AssertionError("not reached")
 
 
-class JosevSecc:
-    """Josev's SECC on plain TCP, offering all services: it serves one session after the other.
+class Kept:
+    """A Josev process that serves one session after the other: warm, its codec answers five times as fast.
 
-    Warm it answers five times as fast. After a failed test it is in doubt, and not used again.
+    After a failed test it is in doubt, and not used again.
     """
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, start: Callable[[], Process]) -> None:
+        self._start = start
         self._process: Process | None = None
 
-    def ready(self) -> Process:
+    @contextlib.contextmanager
+    def running(self, request: pytest.FixtureRequest) -> Iterator[Process]:
+        failures = request.session.testsfailed
         if self._process is None or not self._process.running:
-            self._process = self._lab.josev_secc("--services", "AC,DC,AC_BPT,DC_BPT")
-        return self._process
-
-    def discard(self) -> None:
-        if self._process is not None:
+            self._process = self._start()
+        yield self._process
+        if request.session.testsfailed > failures:
             self._process.stop()
             self._process = None
 
 
 @pytest.fixture(scope="session")
-def _josev_secc(lab: Lab) -> JosevSecc:
-    return JosevSecc(lab)
+def _josev_secc(lab: Lab) -> Kept:
+    return Kept(lambda: lab.josev_secc("--services", "AC,DC,AC_BPT,DC_BPT"))
+
+
+@pytest.fixture(scope="session")
+def _josev_evcc(lab: Lab) -> Kept:
+    return Kept(lab.josev_evcc_waiting)
 
 
 @pytest.fixture
-def josev_secc(_josev_secc: JosevSecc, request: pytest.FixtureRequest) -> Iterator[Process]:
-    failures = request.session.testsfailed
-    yield _josev_secc.ready()
-    if request.session.testsfailed > failures:
-        _josev_secc.discard()
+def josev_secc(_josev_secc: Kept, request: pytest.FixtureRequest) -> Iterator[Process]:
+    """Josev's SECC on plain TCP, offering all services."""
+    with _josev_secc.running(request) as process:
+        yield process
+
+
+@pytest.fixture
+def josev_evcc(_josev_evcc: Kept, request: pytest.FixtureRequest) -> Iterator[Process]:
+    """Josev's EVCC on plain TCP, waiting to be told what session to run."""
+    with _josev_evcc.running(request) as process:
+        yield process

@@ -1,4 +1,4 @@
-"""What public stacks need: prices in all schedules, profiles of 1970, no discharge register; counted loops."""
+"""What public stacks need: prices in all schedules, profiles of 1970, no discharge register; loop counts."""
 
 from __future__ import annotations
 

@@ -84,6 +84,7 @@ class Observer(ExificientEXICodec):  # type: ignore[misc]
         """Forget the session before."""
         self.messages: Counter[str] = Counter()
         self.responses: list[tuple[str, str]] = []
+        self.auth: str | None = None
         self.started = self.latest = time.monotonic()
 
     def encode(self, message: str, namespace: str) -> bytes:
@@ -101,6 +102,8 @@ class Observer(ExificientEXICodec):  # type: ignore[misc]
         self.latest = time.monotonic()
         if name.endswith(("Req", "Res")):  # else a signed fragment
             self.messages[name] += 1
+        if name == "AuthorizationReq":
+            self.auth = body["SelectedAuthorizationService"]
         if name.endswith("Res"):
             self.responses.append((name, body["ResponseCode"]))
         if self._trace:
@@ -128,7 +131,6 @@ class Observer(ExificientEXICodec):  # type: ignore[misc]
         else:
             outcome = COMPLETE if ended and stop is not None and stop.successful else FAILED
         service, mode = session.selected_energy_service, session.control_mode
-        auth = getattr(session, "selected_auth_option", None)
         return {
             "outcome": outcome,
             "reason": reason,
@@ -137,7 +139,7 @@ class Observer(ExificientEXICodec):  # type: ignore[misc]
             "session_id": session.session_id,
             "service": service.service.name if service else None,
             "control_mode": mode.name.lower() if mode else None,
-            "auth": auth.name if auth else None,
+            "auth": self.auth,
             "tls": got,
             "loops": sum(n for name, n in self.messages.items() if name.endswith("ChargeLoopReq")),
             "messages": dict(self.messages),

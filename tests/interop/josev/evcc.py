@@ -1,9 +1,12 @@
-"""Run Josev's EVCC for one session: one JSON line with what became of it."""
+"""Run Josev's EVCC for one session, or for one after the other: a JSON line with what became of each."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from common import EXIT_CODES, Observer, close, configure, emit, leave, parser
@@ -11,7 +14,7 @@ from common import EXIT_CODES, Observer, close, configure, emit, leave, parser
 CONTROL_MODES = {"scheduled": 1, "dynamic": 2}  # values of the ControlMode parameter
 
 
-def arguments() -> argparse.Namespace:
+def arguments(words: Sequence[str]) -> argparse.Namespace:
     p = parser(__doc__)
     p.add_argument("--service", default="DC", choices=["AC", "DC", "AC_BPT", "DC_BPT"])
     p.add_argument("--control-mode", default="scheduled", choices=list(CONTROL_MODES))
@@ -27,7 +30,12 @@ def arguments() -> argparse.Namespace:
     )
     p.add_argument("--patience", type=float, default=0.0, help="seconds more for each response")
     p.add_argument("--timeout", type=float, default=60.0, help="give up after so many seconds")
-    return p.parse_args()
+    p.add_argument(
+        "--repeat",
+        action="store_true",
+        help="a session for each line on stdin, which holds options of its own; the codec stays warm",
+    )
+    return p.parse_args(words)
 
 
 def make_controller(args: argparse.Namespace, config: Any) -> Any:
@@ -91,7 +99,7 @@ def fix_precharge() -> None:
     states.DCPreCharge = DCPreCharge
 
 
-async def charge(args: argparse.Namespace) -> dict[str, Any]:
+async def charge(args: argparse.Namespace, observer: Observer) -> dict[str, Any]:
     from iso15118.evcc import EVCCHandler, comm_session_handler
     from iso15118.evcc.evcc_config import EVCCConfig
     from iso15118.evcc.evcc_settings import Config
@@ -106,7 +114,6 @@ async def charge(args: argparse.Namespace) -> dict[str, Any]:
         sdpRetryCycles=1,
     )
     config.load_raw_values()
-    observer = Observer(args.trace)
     result: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     def settle(report: dict[str, Any]) -> None:
@@ -156,10 +163,16 @@ async def charge(args: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    args = arguments()
+    args = arguments(sys.argv[1:])
     configure(args)
     if args.precharge_fix:
         fix_precharge()
-    report = asyncio.run(charge(args))
+    observer = Observer(args.trace)
+    if args.repeat:
+        emit({"ready": True, "iface": args.iface})
+        for line in sys.stdin:
+            emit(asyncio.run(charge(arguments(sys.argv[1:] + shlex.split(line)), observer)))
+        leave(0)
+    report = asyncio.run(charge(args, observer))
     emit(report)
     leave(EXIT_CODES[report["outcome"]])
