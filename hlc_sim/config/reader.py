@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used: `where` is the file, `key` the dotted key, "" for the whole file."""
+    """A configuration that cannot be used: `where` is the file, `key` the dotted key, "" for all of it."""
 
     def __init__(self, where: str, key: str, problem: str) -> None:
         super().__init__(f"{where}: {key}: {problem}" if key else f"{where}: {problem}")

@@ -1,4 +1,4 @@
-"""A simulated vehicle: battery, inlet, on-board charger and driver behind `iso15118.session.vehicle.Vehicle`."""
+"""A simulated vehicle: battery, on-board charger and driver behind `iso15118.session.vehicle.Vehicle`."""
 
 from .battery import Battery
 from .simulated import Driver, OnBoardCharger, SimulatedVehicle

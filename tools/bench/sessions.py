@@ -183,12 +183,17 @@ def loop_request(session_id: bytes) -> bytes:
 
 def bench_start(runs: int = 5) -> Figures:
     """From the start of the process to SDP and TCP being served."""
-    times = []
+    times, used = [], []
     for _ in range(runs):
         with station() as running:
             times.append(running.ready)
+            used.append(running.cpu())
             memory = running.rss()
-    return {"start to ready, median s": median(times), "memory when ready, MB": memory}
+    return {
+        "start to ready, median s": median(times),
+        "start to ready, median CPU s": median(used),
+        "memory when ready, MB": memory,
+    }
 
 
 def bench_loops(count: int = 5000) -> Figures:
