@@ -220,15 +220,30 @@ def demo(
     mode: Annotated[Mode, typer.Option("--mode", help="Energy service.")] = Mode.dc,
     control: Annotated[Control, typer.Option("--control", help="Control mode.")] = Control.dynamic,
     speed: Annotated[float, typer.Option("--speed", help="Simulated seconds per second.")] = 240.0,
+    lab_plain_tcp: LabPlainTCP = False,
+    eim: EIM = False,
+    keylog: KeyLog = None,
     trace: Trace = None,
     json: Report = None,
 ) -> None:
-    """Car and charger on this machine: a whole session over TCP on loopback, in seconds, without root."""
+    """Car and charger on this machine: a whole session on loopback, in seconds, without root.
+
+    It runs over TLS 1.3 with Plug & Charge, on certificates minted for it.
+    """
     from .demo import run_demo
     from .errors import readable
 
     with readable():
-        run_demo(mode=mode.value, control=control.value, speed=speed, trace=trace, report=json)
+        run_demo(
+            mode=mode.value,
+            control=control.value,
+            speed=speed,
+            lab_plain_tcp=lab_plain_tcp,
+            eim=eim,
+            keylog=keylog,
+            trace=trace,
+            report=json,
+        )
 
 
 @app.command(epilog=EPILOG)

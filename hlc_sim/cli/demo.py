@@ -1,8 +1,9 @@
-"""`hlc demo`: a vehicle and a station in one process, over TCP on loopback, with a live view."""
+"""`hlc demo`: a vehicle and a station in one process, over TLS on loopback, with a live view."""
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import trio
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from iso15118.session.events import Role
 from iso15118.session.services import Family
+from pki.hierarchy import Hierarchy
 
 from ..charger import Site
 from ..clock import unix_offset
@@ -26,6 +28,8 @@ from ..secc import ConnectionReport, Station, serve
 from ..trace.run import RunTrace, tracing
 from ..transport import interface, tcp
 from ..transport.link import FrameRecord, Link
+from ..transport.tls import secure
+from ..trust import StationTrust, VehicleTrust, describe, securing, station_of, vehicle_of
 from ..vehicle import Battery, Driver, SimulatedVehicle
 from . import summary
 from .errors import Exit
@@ -103,9 +107,28 @@ def _scene(mode: str, control: str, speed: float) -> tuple[VehicleConfig, Statio
     return vehicle, StationConfig(modes=(mode,), speed=speed, site=site)
 
 
-def run_demo(*, mode: str, control: str, speed: float, trace: Path | None, report: Path | None) -> None:
+def _minted(eim: bool, keylog: Path | None) -> tuple[VehicleTrust, StationTrust]:
+    """Both sides' certificates, of a hierarchy that lives as long as the demo."""
+    hierarchy = Hierarchy.mint()
+    vehicle = vehicle_of(hierarchy, plug_and_charge=not eim)
+    station = station_of(hierarchy, plug_and_charge=not eim)
+    return replace(vehicle, tls=replace(vehicle.tls, keylog=keylog)), station
+
+
+def run_demo(
+    *,
+    mode: str,
+    control: str,
+    speed: float,
+    lab_plain_tcp: bool,
+    eim: bool,
+    keylog: Path | None,
+    trace: Path | None,
+    report: Path | None,
+) -> None:
     console = Console(stderr=str(report) == "-")
     settings, station = _scene(mode, control, speed)
+    own, its = _minted(eim, keylog) if not lab_plain_tcp else (None, None)
     connections: list[ConnectionReport] = []
 
     async def run(record: RunTrace) -> ChargeReport:
@@ -113,14 +136,26 @@ def run_demo(*, mode: str, control: str, speed: float, trace: Path | None, repor
         listener = await tcp.listen(lo)
         port = listener.socket.getsockname()[1]
         shared = Station(
-            station.session(), lambda: station.charger(unix_offset()), finished=connections.append
+            replace(station.session(), **(its.offers if its else {})),
+            lambda: station.charger(unix_offset()),
+            secure=securing(its.tls) if its else None,
+            trust=its.trust if its else None,
+            finished=connections.append,
         )
         vehicle = settings.vehicle()
         view = View(vehicle)
         async with trio.open_nursery() as nursery:
             await nursery.start(serve, shared, [listener])
             peer = f"[::1]:{port}"
-            stream = record.connect(await tcp.connect(("::1", port, 0, 0)), peer, tls=False)
+            plain = await tcp.connect(("::1", port, 0, 0))
+            stream = record.connect(plain, peer, tls=own is not None)
+            facts = ""
+            if own is not None:
+                tls = record.tls_config(own.tls)
+                assert tls is not None
+                secured = await secure(stream, tls, server_side=False)
+                record.tls(peer, secured.facts)
+                stream, facts = secured, describe(secured.facts)
             sink = record.sink(peer, view.record, battery=vehicle.battery)
             link = Link(stream, Role.EVCC, sink=sink)
             where = f"[bold]EV and charger on [::1]:{port}[/]"
@@ -133,7 +168,8 @@ def run_demo(*, mode: str, control: str, speed: float, trace: Path | None, repor
                         await trio.sleep(1 / _REFRESH)
 
                 nursery.start_soon(refresh)
-                result = await charge(link, settings.session(), vehicle)
+                session = replace(settings.session(), **(own.settings if own else {}))
+                result = await charge(link, session, vehicle, tls=facts)
                 record.closed(peer, "EVCC", result.session.reason, result.session.deviations)
                 live.refresh()
             # The station sees the close of the connection; its report comes with it.
@@ -144,7 +180,9 @@ def run_demo(*, mode: str, control: str, speed: float, trace: Path | None, repor
         return result
 
     told = {"mode": mode, "control": control, "speed": speed}
-    with tracing(trace, Role.EVCC, config=told, name=f"demo-{mode}-{control}", lab_plain_tcp=True) as record:
+    with tracing(
+        trace, Role.EVCC, config=told, name=f"demo-{mode}-{control}", lab_plain_tcp=lab_plain_tcp
+    ) as record:
         result = trio.run(run, record)
     console.print()
     summary.show_charge(console, result, "summary")
