@@ -117,7 +117,7 @@ def test_plain_tcp_needs_the_flag(command: str) -> None:
             2,
             "nowhere.toml: No such file or directory",
         ),
-        (["secc", "--lab-plain-tcp", "--cert", "x.pem"], 2, "--lab-plain-tcp excludes"),
+        (["secc", "--lab-plain-tcp", "--cert", "x.pem"], 2, "--lab-plain-tcp"),
         (["evcc", "--lab-plain-tcp", "--connect", "[::1]:1"], 3, "::1"),
         (["evcc", "--mode", "tram"], 2, "tram"),
     ],
