@@ -70,7 +70,7 @@ class Secured:
             values["roots"] = tuple(map(str, self.roots))
         if self.lab_plain_tcp:
             if values.keys() & {"pki", "cert", "key", "roots"}:
-                stop("--lab-plain-tcp and certificates (--pki, --cert, --key, --root) exclude each other")
+                stop("--lab-plain-tcp excludes --pki, --cert, --key and --root")
             return None
         if "pki" in values:  # in place of files that the table names
             values = {"cert": None, "key": None, "roots": (), **values}
