@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ..trace.cli import mount
+from ..powerline import cli as powerline_commands
+from ..trace import cli as trace_commands
 from .errors import EPILOG
 
 app = typer.Typer(
@@ -121,7 +122,7 @@ def secc(
     json: Report = None,
     verbose: Verbose = False,
 ) -> None:
-    """Be a charger: answer SDP, accept EVs, serve any number of them at once."""
+    """Be a charger: answer SDP, serve any number of EVs at once."""
     from .common import Secured
     from .errors import readable
     from .secc import run_secc
@@ -226,9 +227,9 @@ def demo(
     trace: Trace = None,
     json: Report = None,
 ) -> None:
-    """Car and charger on this machine: a whole session on loopback, in seconds, without root.
+    """Car and charger on this machine: a whole session in seconds.
 
-    It runs over TLS 1.3 with Plug & Charge, on certificates minted for it.
+    It runs on loopback, without root, over TLS 1.3 with Plug & Charge, on certificates minted for it.
     """
     from .demo import run_demo
     from .errors import readable
@@ -266,8 +267,8 @@ def decode(
     """Say in words what EXI or V2GTP bytes mean, as JSON.
 
     Understands hex (V2GTP frames, or bare EXI), binary files, JSON lines with a field [bold]exi[/bold] or
-    [bold]exi_hex[/bold], traces, and captures (pcap, pcapng), TLS with a key log. For what is broken it prints what was decoded, the bit where it went wrong and what
-    was expected, and ends with exit code 1.
+    [bold]exi_hex[/bold], traces, and captures (pcap, pcapng), TLS with a key log. For what is broken it
+    prints what was decoded, the bit where it went wrong and what was expected, and ends with exit code 1.
     """
     from .decode import run_decode
     from .errors import readable
@@ -276,7 +277,8 @@ def decode(
         run_decode(source or ["-"], schema=schema, compact=compact, keylog=keylog)
 
 
-mount(app)
+trace_commands.mount(app)
+powerline_commands.mount(app)
 
 
 def main() -> None:

@@ -1,35 +1,65 @@
-"""The commands of the powerline: slac, powerline, sniff, doctor. ``app`` is a typer application of its own;
-the four functions can be mounted one by one as well."""
+"""The commands of the powerline: slac, powerline, sniff, doctor, attack.
+
+``mount`` adds them to the command line; ``app`` has only them. Quick to import: scapy, trio and rich come
+when a command runs.
+"""
 
 from __future__ import annotations
 
 import json
 import signal
 import time
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import trio
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(no_args_is_help=True, help="HomePlug Green PHY: real modems and a simulated powerline.")
-out = Console(highlight=False, emoji=False)  # addresses are full of what looks like emoji names
-err = Console(stderr=True, highlight=False, emoji=False)
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands of this module to an application, in a panel of their own."""
+    for command in (slac, sniff, doctor, powerline, attack):
+        app.command(rich_help_panel="Powerline (HomePlug Green PHY)")(command)
+
+
+class _Output:
+    """Standard output through rich, which is imported with the first line printed."""
+
+    @cached_property
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(highlight=False, emoji=False)  # addresses are full of what looks like emoji names
+
+    def print(self, what: Any, **how: Any) -> None:
+        self._console.print(what, **how)
+
+
+out = _Output()
+
+
+def escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
 
 
 def _fail(message: str, code: int = 1) -> NoReturn:
-    err.print(f"[red]{escape(message)}[/]")
+    typer.secho(f"hlc: {message}", err=True, fg=typer.colors.RED)
     raise typer.Exit(code)
 
 
-def _scapy() -> None:
+def need_scapy() -> None:
+    """End the command with exit code 2 and what to install, if scapy is not there."""
     try:
         import scapy  # noqa: F401
     except ImportError:
-        _fail("this needs scapy: pip install 'hlc-sim[hpgp]'", 2)
+        _fail("the powerline needs scapy: pip install 'hlc-sim[hpgp]'", 2)
 
 
 # --- slac ---------------------------------------------------------------------------------------------
@@ -53,10 +83,15 @@ def slac(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="every message")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="the match as JSON on standard output")] = False,
 ) -> None:
-    """Match as an EV or an EVSE, without a control pilot; print the match and the attenuation."""
+    """Match as an EV or an EVSE over a modem; print the attenuation.
+
+    It has no control pilot: the vehicle counts as plugged.
+    """
     if role not in ("ev", "evse"):
         _fail(f"role: ev or evse expected, got {role!r}", 2)
-    _scapy()
+    need_scapy()
+    import trio
+
     from iso15118.slac import EvseSlacConfig, EvSlacConfig
 
     from .link import LinkDown
@@ -65,7 +100,7 @@ def slac(
     started = time.monotonic()
 
     def observe(_when: float, action: Any) -> None:
-        line = _action(action, verbose)
+        line = action_text(action, verbose)
         if line and not as_json:
             out.print(f"[dim]{time.monotonic() - started:7.3f}[/] {line}")
 
@@ -105,7 +140,7 @@ def slac(
         _fail(f"{iface}: {error.strerror or error}")
 
 
-def _action(action: Any, verbose: bool) -> str:
+def action_text(action: Any, verbose: bool) -> str:
     from iso15118.slac import Deviation, DriveCp, LinkReady, LoadCp, Send, StateChange, mac_text
 
     match action:
@@ -124,9 +159,9 @@ def _action(action: Any, verbose: bool) -> str:
 
 
 def _print_match(match: Any, as_json: bool) -> None:
-    from iso15118.slac import mac_text, nmk_weaknesses
-
     if as_json:
+        from iso15118.slac import mac_text
+
         text = json.dumps(
             {
                 "ev_mac": mac_text(match.ev_mac),
@@ -146,6 +181,15 @@ def _print_match(match: Any, as_json: bool) -> None:
         )
         print(text)
         return
+    out.print(match_table(match))
+
+
+def match_table(match: Any) -> Any:
+    """A match as a rich table: addresses, key, attenuation, times."""
+    from rich.table import Table
+
+    from iso15118.slac import mac_text, nmk_weaknesses
+
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("EV", mac_text(match.ev_mac))
     table.add_row("EVSE", mac_text(match.evse_mac))
@@ -158,7 +202,7 @@ def _print_match(match: Any, as_json: bool) -> None:
     table.add_row("validation", match.validation)
     table.add_row("matched", f"after {match.matched - match.started:.3f} s, attempt {match.attempts}")
     table.add_row("link up", f"after {match.linked - match.started:.3f} s")
-    out.print(table)
+    return table
 
 
 # --- powerline ----------------------------------------------------------------------------------------
@@ -187,10 +231,14 @@ def powerline(
     ] = False,
     run: Annotated[str | None, typer.Option(help="end when this shell command ends")] = None,
 ) -> None:
-    """Run a simulated powerline: one namespace per modem, with an interface plc0 to it, for any program to
-    use."""
-    _scapy()
+    """Simulate a powerline and its modems, for any program to use.
+
+    One network namespace per modem, with an interface plc0 to it.
+    """
+    need_scapy()
     import os
+
+    import trio
 
     from . import netns
     from .host import single_exceptions
@@ -304,9 +352,11 @@ def sniff(
     count: Annotated[int | None, typer.Option(help="stop after so many frames")] = None,
 ) -> None:
     """Show what goes over the powerline, in words."""
-    _scapy()
     if (iface is None) == (read is None):
         _fail("one of --iface and --read is wanted", 2)
+    need_scapy()
+    import trio
+
     from .layers_v2gtp import bind_v2gtp
     from .rawsocket import RawLink
     from .sniff import describe, dissect, frames, frames_of
@@ -364,11 +414,15 @@ def doctor(
     change_key: Annotated[bool, typer.Option(help="also set a random network key and read it back")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Check interface, modem and machine; say what to do about each fault. Exit code 1 if one would stop a
-    session."""
+    """Check interface, modem and machine; say what to do about faults.
+
+    Exit code 1 if one would stop a session.
+    """
     if role not in ("ev", "evse"):
         _fail(f"role: ev or evse expected, got {role!r}", 2)
-    _scapy()
+    need_scapy()
+    import trio
+
     from .doctor import examine, table
 
     report = trio.run(lambda: examine(iface, role, change_key=change_key))  # type: ignore[arg-type]
@@ -398,11 +452,15 @@ def attack(
     ] = False,
     show: Annotated[bool, typer.Option("--list", help="only name the attacks")] = False,
 ) -> None:
-    """Attack the matching of one's own equipment. Exit code 1 if a target did not behave as a good one
-    does."""
+    """Attack the matching of one's own equipment.
+
+    Exit code 1 if a target did not behave as a good one does.
+    """
     if against not in ("ev", "evse"):
         _fail(f"against: ev or evse expected, got {against!r}", 2)
-    _scapy()
+    need_scapy()
+    import trio
+
     from .attacks import ATTACKS, NotPermitted, Permit, attacker
 
     chosen = [each for each in ATTACKS.values() if each.against == against.upper()]

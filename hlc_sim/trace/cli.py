@@ -111,7 +111,7 @@ def check(
     ] = Threshold.error,
     list_rules: Annotated[bool, typer.Option("--list", help="List the rules and end.")] = False,
 ) -> None:
-    """Judge a recorded session, ours or not, by the rules of ISO 15118-20.
+    """Judge a recorded session by the rules of ISO 15118-20.
 
     Exit codes: 0 nothing found; 1 findings; 2 the file cannot be read.
     """
@@ -191,7 +191,10 @@ def report(
         bool, typer.Option("--charts/--no-charts", help="Leave out the charts, and their 2 MB.")
     ] = True,
 ) -> None:
-    """Write a page about a session: verdict, messages, charts, times; one file that opens offline."""
+    """Write a page about a session: verdict, messages, charts, times.
+
+    One file, that opens offline.
+    """
     from ..report import ChartsMissing, build
 
     target = output or (Path(file).with_suffix(".html") if file != "-" else Path("report.html"))
