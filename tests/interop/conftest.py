@@ -11,6 +11,8 @@ import pytest
 
 from .lab import Lab, Process, UnavailableError, cable, check_machine, josev_python, make_josev_pki
 
+pytest.register_assert_rewrite(f"{__package__}.expect")
+
 
 @contextlib.contextmanager
 def skip_if_unavailable() -> Iterator[None]:
