@@ -273,3 +273,51 @@ def diff(
     console.print(f"{len(sides[0])} and {len(sides[1])} messages, {count} differences")
     if count:
         raise typer.Exit(1)
+
+
+class Side(StrEnum):
+    evcc = "evcc"
+    secc = "secc"
+
+
+@trace.command()
+def replay(
+    file: Recording,
+    role: Annotated[Side, typer.Option("--role", help="The side to say again.")] = Side.evcc,
+    connect: Annotated[
+        str | None, typer.Option("--connect", metavar="HOST:PORT", help="A live SECC, for --role evcc.")
+    ] = None,
+    listen: Annotated[
+        int | None, typer.Option("--listen", metavar="PORT", help="Await a live EVCC, for --role secc.")
+    ] = None,
+    iface: Annotated[str, typer.Option("--iface", help="Network interface to listen on.")] = "lo",
+    cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS certificate chain.")] = None,
+    key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Its private key.")] = None,
+    root: Annotated[list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots.")] = None,
+    pace: Annotated[bool, typer.Option("--pace", help="Keep the recorded pauses between requests.")] = False,
+    keylog: Keys = None,
+) -> None:
+    """Say one side of a recording again: to a live peer, or else to our own other side in this process.
+
+    Prints each exchange with what the live peer said differently. Exit code 1 if it did not go to the end.
+    """
+    import trio
+
+    from ..cli.errors import readable
+    from .replay import EVCCReplay, SECCReplay, against_ourselves, exchanges_of, live_peer, steps_text
+
+    with opened(file, keylog) as source:
+        exchanges = exchanges_of(source)
+    if not exchanges:
+        _stop(f"{file}: no exchange in it")
+    player = EVCCReplay(exchanges, pace=pace) if role is Side.evcc else SECCReplay(exchanges)
+    with readable():
+        if connect is None and listen is None:
+            trio.run(against_ourselves, player)
+        else:
+            trio.run(live_peer, player, connect, listen, iface, cert, key, tuple(root or ()))
+    for line in steps_text(player.steps):
+        typer.echo(line)
+    typer.echo(f"{len(player.steps)} of {len(exchanges)} exchanges; {player.ended}")
+    if role is Side.evcc and len(player.steps) < len(exchanges) and "answered" not in player.ended:
+        raise typer.Exit(1)

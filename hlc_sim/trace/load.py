@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +73,16 @@ def open_input(
             keys.add(lines)
     if path is None:
         assert stream is not None
-        yield _recognise(io.BufferedReader(_Raw(stream), 65536), keys, None)
+        buffered = io.BufferedReader(_Raw(stream), 65536)
+        if keylog is None and is_capture(buffered.peek(4)[:4]):
+            # The secrets may stand anywhere in it; with a key log it is read as it comes.
+            with tempfile.NamedTemporaryFile() as spooled:
+                shutil.copyfileobj(buffered, spooled)
+                spooled.flush()
+                with open_input(Path(spooled.name)) as opened:
+                    yield opened
+            return
+        yield _recognise(buffered, keys, None)
         return
     with path.open("rb") as file:
         if is_capture(file.peek(4)[:4]):
@@ -118,7 +129,7 @@ def _early_secrets(path: Path, keys: KeyLog) -> None:
             return  # told when the packets are read
 
 
-def _recognise(file: io.BufferedReader, keys: KeyLog, size: int | None) -> Input:
+def _recognise(file: io.BufferedReader[Any], keys: KeyLog, size: int | None) -> Input:
     head = file.peek(512)[:4096]
     found: Input
     if is_capture(head):
