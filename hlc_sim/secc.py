@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import trio
@@ -243,13 +243,13 @@ class Conversation:
 
 async def serve(
     station: Station,
-    listeners: list[trio.SocketListener],
+    listeners: Sequence[trio.abc.Listener[trio.SocketStream]],
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Accept connections for ever."""
     async with trio.open_nursery() as nursery:
-        await nursery.start(trio.serve_listeners, station.handle, listeners)
+        await nursery.start(trio.serve_listeners, station.handle, list(listeners))
         task_status.started()
 
 

@@ -43,6 +43,9 @@ class Control(StrEnum):
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Configuration file.")]
 Interface = Annotated[str, typer.Option("--iface", help="Network interface; SDP and TCP use no other.")]
+Powerline = Annotated[
+    bool, typer.Option("--powerline", help="Match over the modem on --iface first (SLAC), leave at the end.")
+]
 LabPlainTCP = Annotated[
     bool,
     typer.Option(
@@ -95,6 +98,7 @@ Disclose = Annotated[
 @app.command(epilog=EPILOG)
 def secc(
     iface: Interface = "lo",
+    powerline: Powerline = False,
     mode: Annotated[
         list[Mode] | None, typer.Option("--mode", help="Energy service on offer (repeatable) [default: dc].")
     ] = None,
@@ -130,6 +134,7 @@ def secc(
     with readable():
         run_secc(
             iface=iface,
+            powerline=powerline,
             modes=tuple(item.value for item in mode or ()),
             control=control.value if control else None,
             config=config,
@@ -157,6 +162,7 @@ def secc(
 @app.command(epilog=EPILOG)
 def evcc(
     iface: Interface = "lo",
+    powerline: Powerline = False,
     mode: Annotated[Mode | None, typer.Option("--mode", help="Energy service wanted [default: dc].")] = None,
     control: Annotated[Control | None, typer.Option("--control", help="Use only this control mode.")] = None,
     config: Config = None,
@@ -191,6 +197,7 @@ def evcc(
     with readable():
         run_evcc(
             iface=iface,
+            powerline=powerline,
             mode=mode.value if mode else None,
             control=control.value if control else None,
             config=config,

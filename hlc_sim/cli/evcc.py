@@ -22,17 +22,20 @@ from ..trace.run import RunTrace, tracing
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
 from ..transport.link import Link
+from . import powerline as dlink
 from . import summary
 from .common import Secured, log, log_to_stderr, logging_sink, override, run
 from .errors import Exit, stop
 
 if TYPE_CHECKING:
+    from ..powerline.dlink import VehicleLink
     from ..transport.tls import TLSConfig
 
 
 def run_evcc(
     *,
     iface: str,
+    powerline: bool,
     mode: str | None,
     control: str | None,
     config: Path | None,
@@ -57,18 +60,24 @@ def run_evcc(
         session_config = replace(session_config, **given)
     target = _host_and_port(connect) if connect else None
     interface = None if target is not None else interfaces.find(iface)
+    dlink.check(powerline, iface)
     log_to_stderr(verbose)
     console = Console(stderr=str(report) == "-")
     results: list[ChargeReport] = []
 
     async def main(record: RunTrace) -> None:
+        async with dlink.vehicle(powerline, iface) as line:
+            await charge_all(record, line)
+
+    async def charge_all(record: RunTrace, line: VehicleLink | dlink.NoLine) -> None:
         tls = record.tls_config(trust.tls if trust is not None else None)
         vehicle = settings.vehicle()
         resume = None
         for number in range(1, sessions + 1):
+            await line.up()
             address = target or await _discover(interface, secured, sdp_port, record)
             peer = f"[{address[0]}]:{address[1]}"
-            stream: trio.abc.Stream = await tcp.connect(address)
+            stream: trio.abc.Stream = line.carry(await tcp.connect(address))
             stream = record.connect(stream, peer, tls=tls is not None)
             facts = ""
             identity = None
@@ -82,6 +91,7 @@ def run_evcc(
             record.closed(peer, "EVCC", result.session.reason, result.session.deviations)
             results.append(result)
             resume = result.session.paused
+            await line.down(paused=resume is not None)
             summary.show_charge(console, result, "session" if sessions == 1 else f"session {number}")
             if not result.session.ok:
                 break

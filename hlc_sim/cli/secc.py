@@ -21,16 +21,19 @@ from ..secc import ConnectionReport, Station, peer_name, serve
 from ..trace.run import RunTrace, tracing
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
+from . import powerline as dlink
 from .common import Secured, log, log_to_stderr, logging_sink, override, run
 from .errors import Exit
 
 if TYPE_CHECKING:
+    from ..powerline.dlink import StationLink
     from ..transport.tls import TLSConfig
 
 
 def run_secc(
     *,
     iface: str,
+    powerline: bool,
     modes: tuple[str, ...],
     control: str | None,
     config: Path | None,
@@ -50,16 +53,22 @@ def run_secc(
     if trust is not None:  # what the file says goes before what follows from certificates
         session = replace(session, **{k: v for k, v in trust.offers.items() if k not in settings.secc})
     interface = interfaces.find(iface)
+    dlink.check(powerline, iface)
     log_to_stderr(verbose)
     results: list[ConnectionReport] = []
 
     async def main(record: RunTrace) -> None:
+        async with dlink.station(powerline, iface) as line:
+            await serve_all(record, line)
+
+    async def serve_all(record: RunTrace, line: StationLink | dlink.NoLine) -> None:
         tls = record.tls_config(trust.tls if trust is not None else None)
         listener = await tcp.listen(interface, port)
         number = listener.socket.getsockname()[1]
         enough = trio.Event()
 
         def finished(connection: ConnectionReport) -> None:
+            line.over(paused=connection.session_id in station.store)
             by = "EVCC" if "peer closed" in connection.ended or connection.clean else "SECC"
             record.closed(connection.peer, by, connection.ended, connection.deviations)
             if sessions or report is not None:
@@ -79,7 +88,7 @@ def run_secc(
             finished=finished,
         )
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve, station, [listener])
+            await nursery.start(serve, station, [line.accepting(listener)])
             if sdp_port is not None:
                 endpoints = {secured.security: number}
                 await nursery.start(

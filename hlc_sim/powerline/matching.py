@@ -117,11 +117,36 @@ class Slac:
         """An event of the layer above: DLink.PAUSE, DLink.ERROR, NominalDuty and so on."""
         self._feed(event)
 
+    async def established(self) -> SlacMatch:
+        """Wait for a link, however many matchings fail before."""
+        ready = await self._next(lambda ready: ready.established)
+        assert ready.match is not None
+        return ready.match
+
     async def leave(self) -> None:
-        """D-LINK_TERMINATE; returns when the new random key is in the modem."""
+        """D-LINK_TERMINATE; returns when the new random key is in the modem. Without a control pilot the
+        vehicle then counts as unplugged, until ``plug``."""
         self._feed(DLink.TERMINATE)
+        if self.control_pilot is None:
+            self._feed(CpChanged(CpSignal(CpState.A)))
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Wait until the network is left, if that is going on."""
         while self.machine.state.name in ("LEAVING", "RESETTING"):
             await trio.sleep(0.01)
+
+    def plug(self) -> None:
+        """After ``leave``, without a control pilot: a vehicle is there again, matching begins anew."""
+        self._ready = None
+        if self.control_pilot is None:
+            self._feed(CpChanged(CpSignal(CpState.B, HLC_DUTY)))
+
+    async def wake(self) -> SlacMatch:
+        """Back from D-LINK_PAUSE; SlacFailed if the link does not come back."""
+        self._ready = None
+        self._feed(DLink.RESUME)
+        return await self.matched()
 
     # --- at work -------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
-"""Everything over the simulated line, by the commands a user would type: SLAC, SDP, TLS 1.3, a whole DC
-session."""
+"""Everything over the simulated line, by the commands a user would type: SLAC, SDP, TLS 1.3, whole DC
+sessions, and the network left at the end."""
 
 from __future__ import annotations
 
@@ -24,34 +24,41 @@ pytestmark = [
 ]
 
 
-def test_slac_sdp_tls_and_a_dc_session(tmp_path):
+def line(tmp_path: Path, evse: str, ev: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """A simulated line with `hlc secc` and `hlc evcc` on it, options given: the run, and what was said."""
     subprocess.run([BIN / "v2g-pki", "mint", "--out", tmp_path / "pki"], check=True, capture_output=True)
-    hlc = f"{sys.executable} -m hlc_sim.powerline.cli"
-    ev, evse = (f"ip netns exec {PREFIX}-{name}" for name in ("ev", "evse"))
-
-    def credentials(name: str) -> str:
-        pki = tmp_path / "pki"
-        return f"--cert {pki}/chains/{name}.pem --key {pki}/keys/{name}.key --root {pki}/roots.pem"
-
-    common = "--iface plc0 --mode dc --speed 20 --sessions 1"
-    script = tmp_path / "session.sh"
+    common = f"--powerline --iface plc0 --speed 20 --pki {tmp_path}/pki"
+    script, pcap = tmp_path / "session.sh", tmp_path / "line.pcap"
     script.write_text(
-        f"{evse} {BIN}/hlc secc {common} {credentials('secc')} & secc=$!\n"
-        f"{evse} {hlc} slac evse --iface plc0 > /dev/null &\n"
-        "sleep 1\n"
-        f"{ev} {hlc} slac ev --iface plc0 &&"
-        f" {ev} {BIN}/hlc evcc {common} --loops 5 {credentials('vehicle')}\n"
-        "code=$?; [ $code = 0 ] || kill $secc; wait $secc; exit $code\n"
+        f"ip netns exec {PREFIX}-evse {BIN}/hlc secc {common} {evse} 2> {tmp_path}/secc.log & secc=$!\n"
+        f"ip netns exec {PREFIX}-ev {BIN}/hlc evcc {common} {ev}\n"
+        "code=$?; [ $code = 0 ] || kill $secc; wait $secc; echo secc $?; exit $code\n"
     )
-    pcap = tmp_path / "line.pcap"
-    command = [*hlc.split(), "powerline", "--prefix", PREFIX, "--pcap", str(pcap), "--run", f"sh {script}"]
+    command = [BIN / "hlc", "powerline", "--prefix", PREFIX, "--pcap", str(pcap), "--run", f"sh {script}"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "TLS_1_3" in result.stdout
+    return result, [describe(frame) for _, frame in frames_of(pcap)]
+
+
+def at(seen: list[str], words: str) -> list[int]:
+    return [index for index, said in enumerate(seen) if words in said]
+
+
+def test_slac_sdp_tls_and_a_dc_session_then_the_network_is_left(tmp_path):
+    result, seen = line(tmp_path, "--sessions 1", "--loops 5")
+    assert result.returncode == 0, result.stdout + result.stderr + (tmp_path / "secc.log").read_text()
+    assert "TLS 1.3" in result.stdout
     assert "terminated" in result.stdout
-    seen = [describe(frame) for _, frame in frames_of(pcap)]
-    order = [
-        next(i for i, line in enumerate(seen) if words in line)
-        for words in ("MATCH_CNF", "SDP req", "SDP resp")
-    ]
-    assert order == sorted(order)
+    assert "secc 0" in result.stdout
+    match, request, response = (at(seen, words)[0] for words in ("MATCH_CNF", "SDP req", "SDP resp"))
+    assert match < request < response
+    # One key before the matching (EVSE), one of the match (EV), and a new one on each side at the end.
+    keys = at(seen, "CM_SET_KEY_REQ")
+    assert len([key for key in keys if key > response]) == 2
+
+
+def test_two_vehicles_one_after_the_other(tmp_path):
+    """The station leaves after the first session and matches anew, without a control pilot."""
+    result, seen = line(tmp_path, "--sessions 2", "--loops 3 --sessions 2")
+    assert result.returncode == 0, result.stdout + result.stderr + (tmp_path / "secc.log").read_text()
+    assert len({seen[index] for index in at(seen, "MATCH_CNF")}) == 2  # each is seen at both ends
+    assert result.stdout.count("terminated") == 2
