@@ -43,7 +43,6 @@ def ac_loop(ctx: Context, request: ac.AC_ChargeLoopReq, now: float) -> ac.AC_Cha
         ctx.error(
             f"EVMaximumChargePower {total(limits.max_charge):g} W",
             f"at most {total(ctx.ev_ac_stated.max_charge):g} W, as in parameter discovery",
-            "V2G20-2654",
         )
     present = values.per_phase(element, "ev_present_active_power") or (0.0,)
     ctx.report = VehicleReport(
@@ -246,25 +245,26 @@ def _above(value: float, bound: float) -> bool:
 
 
 def _compare_limits(ctx: Context, limits: DCLimits, stated: DCLimits) -> None:
-    """Loop maxima at most, minima at least those of parameter discovery [V2G20-2654], [V2G20-2655]."""
+    """Loop maxima at most, minima at least those of parameter discovery.
+
+    V2G20-2654 and V2G20-2655 say so of the SECC's limits; for the EV's no id is known.
+    """
     if limits is stated:
         return
-    for name, requirement in (
-        ("max_charge_power", "V2G20-2654"),
-        ("max_charge_current", "V2G20-2654"),
-        ("max_voltage", "V2G20-2654"),
-        ("max_discharge_power", "V2G20-2654"),
-        ("max_discharge_current", "V2G20-2654"),
-        ("min_charge_power", "V2G20-2655"),
-        ("min_voltage", "V2G20-2655"),
+    for name in (
+        "max_charge_power",
+        "max_charge_current",
+        "max_voltage",
+        "max_discharge_power",
+        "max_discharge_current",
+        "min_charge_power",
+        "min_voltage",
     ):
         value, bound = getattr(limits, name), getattr(stated, name)
         if value is None or bound is None:
             continue
-        if _above(value, bound) if requirement == "V2G20-2654" else _above(bound, value):
-            ctx.error(
-                f"EV limit {name} {value:g} in the loop", f"{bound:g} as in parameter discovery", requirement
-            )
+        if _above(value, bound) if name.startswith("max") else _above(bound, value):
+            ctx.error(f"EV limit {name} {value:g} in the loop", f"{bound:g} as in parameter discovery")
 
 
 def metering_confirmation(
