@@ -150,18 +150,17 @@ class SECC:
             self._check_pace(request, now)
         if request.header.timestamp > _LAST_SECOND:
             ctx.note(f"TimeStamp {request.header.timestamp}", "Unix time in whole seconds")
+        well_framed = fits(request, payload_type)
+        self._reply_type = PayloadType(payload_type) if well_framed else payload_type_of(request)
         try:
             self._check_session(request)
             self._check_order(request, stream)
-            if not fits(request, payload_type):
-                self._reply_type = payload_type_of(request)
+            if not well_framed:
                 ctx.tolerate(
                     f"payload type {describe(payload_type)}",
                     describe(self._reply_type),
                     code=ResponseCode.FAILED_SequenceError,
                 )
-            else:
-                self._reply_type = PayloadType(payload_type)
         except Refusal as refusal:
             return self._refuse(request, refusal, now, stream)
         return self._answer(request, now, stream)
