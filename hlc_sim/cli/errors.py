@@ -50,6 +50,8 @@ def readable() -> Iterator[None]:
             error.strerror if error.strerror and not str(error.strerror).startswith("[Errno") else str(error)
         )
         stop(str(text or type(error).__name__), Exit.NO_CONNECTION)
+    except trio.BrokenResourceError as error:  # TLS was refused
+        stop(str(error) or "the connection broke", Exit.NO_CONNECTION)
     except ValueError as error:
         stop(str(error))
     except KeyboardInterrupt:

@@ -224,5 +224,5 @@ class Link:
 
 
 def _reason(what: str, error: Exception) -> str:
-    cause = error.__cause__
-    return f"{what}: {cause}" if cause is not None else what
+    detail = str(error.__cause__ or error)  # of sockets the cause says more, of TLS the error itself
+    return f"{what}: {detail}" if detail else what

@@ -377,6 +377,7 @@ async def test_a_vehicle_of_an_unknown_maker_does_not_get_in(lab: Lab) -> None:
     report = await lab.charge(replace(stranger, tls=tls))
     assert report.session.outcome is Outcome.CONNECTION_LOST
     assert report.messages.keys() <= {"supportedAppProtocolReq"}
+    assert "refused by the peer: alert 48 unknown_ca" in report.session.reason
     assert "alert 48" in lab.reports[0].ended
 
 
