@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -36,6 +37,12 @@ def stop(message: str, code: Exit = Exit.USAGE) -> NoReturn:
     raise typer.Exit(code)
 
 
+def _refused_tls() -> tuple[type[Exception], ...]:
+    """What a refused handshake raises; without trio, which takes time to import, there was none."""
+    trio = sys.modules.get("trio")
+    return (trio.BrokenResourceError,) if trio is not None else ()
+
+
 @contextmanager
 def readable() -> Iterator[None]:
     """Turn the errors a user can cause into one line and an exit code."""
@@ -50,7 +57,7 @@ def readable() -> Iterator[None]:
             error.strerror if error.strerror and not str(error.strerror).startswith("[Errno") else str(error)
         )
         stop(str(text or type(error).__name__), Exit.NO_CONNECTION)
-    except trio.BrokenResourceError as error:  # TLS was refused
+    except _refused_tls() as error:
         stop(str(error) or "the connection broke", Exit.NO_CONNECTION)
     except ValueError as error:
         stop(str(error))
