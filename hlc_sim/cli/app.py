@@ -228,6 +228,9 @@ def demo(
     mode: Annotated[Mode, typer.Option("--mode", help="Energy service.")] = Mode.dc,
     control: Annotated[Control, typer.Option("--control", help="Control mode.")] = Control.dynamic,
     speed: Annotated[float, typer.Option("--speed", help="Simulated seconds per second.")] = 240.0,
+    powerline: Annotated[
+        bool, typer.Option("--powerline", help="Over a simulated powerline, SLAC first (needs namespaces).")
+    ] = False,
     lab_plain_tcp: LabPlainTCP = False,
     eim: EIM = False,
     keylog: KeyLog = None,
@@ -243,6 +246,7 @@ def demo(
 
     with readable():
         run_demo(
+            powerline=powerline,
             mode=mode.value,
             control=control.value,
             speed=speed,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -24,15 +28,20 @@ from ..config.common import MODES
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..evcc import ChargeReport, charge
+from ..powerline.cli import need_scapy
 from ..secc import ConnectionReport, Station, serve
 from ..trace.run import RunTrace, tracing
 from ..transport import interface, tcp
 from ..transport.link import FrameRecord, Link
+from ..transport.sdp import SDPSink
 from ..transport.tls import secure
 from ..trust import StationTrust, VehicleTrust, describe, securing, station_of, vehicle_of
 from ..vehicle import Battery, Driver, SimulatedVehicle
 from . import summary
 from .errors import Exit
+
+if TYPE_CHECKING:
+    from .demo_powerline import PowerlineMeeting
 
 _ROWS = 12
 _REFRESH = 8.0
@@ -115,8 +124,46 @@ def _minted(eim: bool, keylog: Path | None) -> tuple[VehicleTrust, StationTrust]
     return replace(vehicle, tls=replace(vehicle.tls, keylog=keylog)), station
 
 
+class Loopback:
+    """Where the vehicle and the station meet unless it is over the powerline."""
+
+    async def listen(self) -> trio.abc.Listener[trio.SocketStream]:
+        listener = await tcp.listen(interface.find("lo"))
+        self._port = listener.socket.getsockname()[1]
+        return listener
+
+    async def connect(self, sink: SDPSink | None) -> tuple[trio.SocketStream, str]:
+        """The vehicle's connection, and the peer's name."""
+        return await tcp.connect(("::1", self._port, 0, 0)), f"[::1]:{self._port}"
+
+    async def part(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def show(self, console: Console) -> None:
+        """What came of the meeting, before the session's summary."""
+
+    def facts(self) -> dict[str, object]:
+        return {}
+
+
+@asynccontextmanager
+async def _meeting(
+    powerline: bool, console: Console, *, tls: bool
+) -> AsyncIterator[Loopback | PowerlineMeeting]:
+    if not powerline:
+        yield Loopback()
+        return
+    from iso15118.sdp import Security
+
+    from . import demo_powerline
+
+    async with demo_powerline.powerline(console, Security.TLS if tls else Security.NONE) as meeting:
+        yield meeting
+
+
 def run_demo(
     *,
+    powerline: bool,
     mode: str,
     control: str,
     speed: float,
@@ -126,15 +173,21 @@ def run_demo(
     trace: Path | None,
     report: Path | None,
 ) -> None:
+    if powerline:
+        need_scapy()
+        from .demo_powerline import prepare
+
+        prepare()
     console = Console(stderr=str(report) == "-")
     settings, station = _scene(mode, control, speed)
     own, its = _minted(eim, keylog) if not lab_plain_tcp else (None, None)
     connections: list[ConnectionReport] = []
 
-    async def run(record: RunTrace) -> ChargeReport:
-        lo = interface.find("lo")
-        listener = await tcp.listen(lo)
-        port = listener.socket.getsockname()[1]
+    async def run(record: RunTrace) -> tuple[ChargeReport, Loopback | PowerlineMeeting]:
+        async with _meeting(powerline, console, tls=own is not None) as meeting:
+            return await session_of(record, meeting), meeting
+
+    async def session_of(record: RunTrace, meeting: Loopback | PowerlineMeeting) -> ChargeReport:
         shared = Station(
             replace(station.session(), **(its.offers if its else {})),
             lambda: station.charger(unix_offset()),
@@ -145,9 +198,8 @@ def run_demo(
         vehicle = settings.vehicle()
         view = View(vehicle)
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve, shared, [listener])
-            peer = f"[::1]:{port}"
-            plain = await tcp.connect(("::1", port, 0, 0))
+            await nursery.start(serve, shared, [await meeting.listen()])
+            plain, peer = await meeting.connect(record.sdp)
             stream = record.connect(plain, peer, tls=own is not None)
             facts = ""
             if own is not None:
@@ -158,7 +210,7 @@ def run_demo(
                 stream, facts = secured, describe(secured.facts)
             sink = record.sink(peer, view.record, battery=vehicle.battery)
             link = Link(stream, Role.EVCC, sink=sink)
-            where = f"[bold]EV and charger on [::1]:{port}[/]"
+            where = f"[bold]EV and charger on {escape(peer)}[/]"
             console.print(f"{where}, {mode}, {control} control, {speed:g} times real time")
             with Live(view, console=console, auto_refresh=False, transient=False) as live:
 
@@ -176,6 +228,7 @@ def run_demo(
             with trio.move_on_after(1):
                 while not connections:
                     await trio.sleep(0.01)
+            await meeting.part()
             nursery.cancel_scope.cancel()
         return result
 
@@ -183,14 +236,15 @@ def run_demo(
     with tracing(
         trace, Role.EVCC, config=told, name=f"demo-{mode}-{control}", lab_plain_tcp=lab_plain_tcp
     ) as record:
-        result = trio.run(run, record)
+        result, meeting = trio.run(run, record)
     console.print()
+    meeting.show(console)
     summary.show_charge(console, result, "summary")
     for connection in connections:
         if connection.deviations:
             console.print("[dim]seen by the charger[/]")
             summary.show_deviations(console, connection.deviations)
     if report is not None:
-        summary.write(report, summary.of_charge(result))
+        summary.write(report, summary.of_charge(result) | meeting.facts())
     if not result.session.ok:
         raise typer.Exit(Exit.FAILED)

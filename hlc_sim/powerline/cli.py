@@ -160,28 +160,28 @@ def action_text(action: Any, verbose: bool) -> str:
 
 def _print_match(match: Any, as_json: bool) -> None:
     if as_json:
-        from iso15118.slac import mac_text
+        print(json.dumps(match_facts(match)))
+    else:
+        out.print(match_table(match))
 
-        text = json.dumps(
-            {
-                "ev_mac": mac_text(match.ev_mac),
-                "evse_mac": mac_text(match.evse_mac),
-                "run_id": match.run_id.hex(),
-                "nid": match.nid.hex(),
-                "nmk": match.nmk.hex(),
-                "attenuation_db": {
-                    mac_text(mac): round(value, 2) for mac, value in match.attenuation.items()
-                },
-                "groups_db": list(match.groups),
-                "validation": match.validation,
-                "attempts": match.attempts,
-                "matched_after_s": round(match.matched - match.started, 3),
-                "linked_after_s": round(match.linked - match.started, 3),
-            }
-        )
-        print(text)
-        return
-    out.print(match_table(match))
+
+def match_facts(match: Any) -> dict[str, Any]:
+    """A match as plain data: attenuation in dB, times in seconds after the start of its matching."""
+    from iso15118.slac import mac_text
+
+    return {
+        "ev_mac": mac_text(match.ev_mac),
+        "evse_mac": mac_text(match.evse_mac),
+        "run_id": match.run_id.hex(),
+        "nid": match.nid.hex(),
+        "nmk": match.nmk.hex(),
+        "attenuation_db": {mac_text(mac): round(value, 2) for mac, value in match.attenuation.items()},
+        "groups_db": list(match.groups),
+        "validation": match.validation,
+        "attempts": match.attempts,
+        "matched_after_s": round(match.matched - match.started, 3),
+        "linked_after_s": round(match.linked - match.started, 3),
+    }
 
 
 def match_table(match: Any) -> Any:

@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
@@ -48,6 +51,21 @@ class LabHost:
         return netns.link_local(self.mac)
 
 
+_namespace: ContextVar[str | None] = ContextVar("namespace", default=None)
+
+
+class _HostSockets(trio.abc.SocketFactory):
+    """Makes sockets in the namespace of the host that the task is on."""
+
+    def socket(
+        self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM, proto: int = 0
+    ) -> trio.socket.SocketType:
+        name = _namespace.get()
+        with netns.inside(name) if name else nullcontext():
+            made = socket.socket(family, type, proto)
+        return trio.socket.from_stdlib_socket(made)
+
+
 @dataclass(slots=True)
 class Lab:
     powerline: Powerline
@@ -59,6 +77,15 @@ class Lab:
         """A raw socket on a host's interface, to be used from this process."""
         host = self.hosts[name]
         return RawLink(host.interface, ethertype, namespace=host.namespace)
+
+    @contextmanager
+    def on(self, name: str) -> Iterator[None]:
+        """Trio sockets made inside, here and in tasks started here, are that host's."""
+        before = _namespace.set(self.hosts[name].namespace)
+        try:
+            yield
+        finally:
+            _namespace.reset(before)
 
     def command(self, name: str) -> list[str]:
         """What to put before a command line to run it on that host."""
@@ -156,6 +183,7 @@ async def powerline_lab(
     running = RunningPowerline(powerline)
     lab = Lab(powerline, running)
     made: list[str] = []
+    sockets = trio.socket.set_custom_socket_factory(_HostSockets())
     try:
         async with single_exceptions(), trio.open_nursery() as nursery:
             for number, modem in enumerate(powerline.modems.values(), 1):
@@ -172,10 +200,22 @@ async def powerline_lab(
             yield lab
             nursery.cancel_scope.cancel()
     finally:
+        trio.socket.set_custom_socket_factory(sockets)
         for port in lab.ports.values():
             port.close()
         for name in made:
             netns.delete(name)
+
+
+_UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--mount")
+
+
+def user_namespaces_work() -> bool:
+    """Whether ``enter_user_namespace`` would be allowed."""
+    try:
+        return subprocess.run([*_UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def enter_user_namespace() -> NoReturn:
@@ -187,5 +227,4 @@ def enter_user_namespace() -> NoReturn:
     """
     again = shlex.join([sys.executable, *sys.orig_argv[1:]])
     script = f"mount -t tmpfs tmpfs /run && HLC_USER_NAMESPACE=1 exec {again}"
-    arguments = ["unshare", "--user", "--map-root-user", "--net", "--mount", "sh", "-c", script]
-    os.execvp("unshare", arguments)
+    os.execvp("unshare", [*_UNSHARE, "sh", "-c", script])
