@@ -189,8 +189,9 @@ async def powerline_lab(
             for number, modem in enumerate(powerline.modems.values(), 1):
                 mac = bytes([0x02, 0x48, 0x4C, 0x43, 0x00, number])
                 host = LabHost(modem.name, f"{prefix}-{modem.name}", interface, mac)
+                netns.must_be_free(host.namespace)
+                made.append(host.namespace)  # before it is there: Ctrl-C must not come between the two
                 netns.create(host.namespace)
-                made.append(host.namespace)
                 port = _attach(running, modem, host, attachment)
                 lab.ports[modem.name] = port
                 running.attach(modem, port)

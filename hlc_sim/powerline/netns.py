@@ -52,9 +52,12 @@ def _ip(*arguments: str) -> None:
         raise NoNamespaces(f"ip {' '.join(arguments)}: {result.stderr.strip()}")
 
 
-def create(name: str) -> None:
+def must_be_free(name: str) -> None:
     if (_RUN / name).exists():
         raise NoNamespaces(f"namespace {name} exists: is another lab running? Otherwise: ip netns del {name}")
+
+
+def create(name: str) -> None:
     _ip("netns", "add", name)
     _ip("-n", name, "link", "set", "lo", "up")
 
