@@ -98,6 +98,7 @@ class Recording:
                 sender=entry.sender or ("EVCC" if entry.name.endswith("Req") else "SECC"),
                 payload_type=entry.payload_type or streams.payload_type_of(entry.message),
                 payload=(exi.encode(entry.message) if entry.payload is None else entry.payload).hex(),
+                name=entry.name,
             )
             for number, entry in enumerate(self.entries, start=1)
         ]
@@ -305,7 +306,7 @@ def dc_bpt_dynamic(*, pnc: bool = False, loops: int = 4) -> Recording:
             dc.DC_ChargeLoopReq(
                 header=head(),
                 display_parameters=DisplayParameters(
-                    present_soc=40 + number, battery_energy_capacity=of(60_000)
+                    present_soc=min(100, 40 + number), battery_energy_capacity=of(60_000)
                 ),
                 meter_info_requested=True,
                 ev_present_voltage=of(400),
