@@ -289,6 +289,7 @@ def decode(
 
 
 trace_commands.mount(app)
+app.add_typer(scenario_app)
 powerline_commands.mount(app)
 
 

@@ -1,0 +1,170 @@
+"""A verdict that cannot fail says nothing: devices with a planted defect fail the scenario made for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from hlc_sim.config.station import StationConfig
+from hlc_sim.scenario import (
+    Do,
+    Expect,
+    Outcome,
+    Result,
+    Scenario,
+    SimulatedSECC,
+    Step,
+    library,
+    load_file,
+)
+from hlc_sim.secc import Station
+from hlc_sim.transport.link import Link
+from iso15118.messages import common
+from iso15118.messages._declare import Node
+from iso15118.messages.common_types import ResponseCode
+from iso15118.session.events import Role
+from iso15118.session.secc import HANDLERS, SECC
+
+from .test_library import play
+
+
+def relaxed(config: StationConfig) -> Station:
+    config.timers = "relaxed"
+    return Station(config.session(), lambda: config.charger(0.0))
+
+
+def test_a_station_that_waits_sixty_seconds_in_the_loop() -> None:
+    verdict = play(library()["silent-in-the-loop-dc"], SimulatedSECC(make=relaxed))
+    assert verdict.result is Result.FAIL
+    assert "still open 1 s later" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "foreign-session-id-ServiceDiscoveryReq",
+        "zero-session-id-DC_ChargeLoopReq",
+        "session-id-one-bit-wrong",
+    ],
+)
+def test_a_station_that_ignores_the_session_id(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SECC, "_check_session", lambda self, request: None)
+    verdict = play(library()[name])
+    assert verdict.result is Result.FAIL
+    assert any("FAILED_UnknownSession" in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    "name", ["out-of-order-AuthorizationReq", "setup-inside-the-loop-AuthorizationSetupReq"]
+)
+def test_a_station_without_order(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SECC, "_check_order", lambda self, request, stream: None)
+    assert play(library()[name]).result is Result.FAIL
+
+
+def test_a_station_that_refuses_with_the_payload_type_of_the_last_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SECC, "reply_type", lambda self, response: 0x8002)
+    verdict = play(library()["foreign-session-id-DC_CableCheckReq"])
+    assert verdict.result is Result.FAIL
+
+
+def test_a_station_that_dies_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: Any) -> Any:
+        raise RuntimeError("planted")
+
+    monkeypatch.setitem(HANDLERS, common.ServiceDetailReq, dies)
+    verdict = play(library()["service-never-offered"])
+    assert verdict.result is Result.FAIL
+    assert any("the next session did not succeed" in reason for reason in verdict.reasons)
+
+
+def test_a_station_that_answers_after_its_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def generous(self: SECC, request: Any, refusal: Any, now: float, stream: Any) -> Any:
+        return HANDLERS[common.AuthorizationSetupReq](self.context, request, now)
+
+    monkeypatch.setattr(SECC, "_refuse", generous)
+    assert play(library()["out-of-order-ServiceSelectionReq"]).result is Result.FAIL
+
+
+def test_an_ev_that_does_not_look_at_response_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ResponseCode, "is_failed", property(lambda self: False))
+    verdict = play(library()["failed-in-DC_CableCheckRes"])
+    assert verdict.result is Result.FAIL
+    assert any("went on" in reason for reason in verdict.reasons)
+
+
+def test_what_never_happened_is_inconclusive() -> None:
+    scenario = Scenario(
+        "metering",
+        "a message that this session does not have",
+        Role.EVCC,
+        "",
+        Expect(Outcome.ENDS),
+        steps=(Step("MeteringConfirmationReq", Do.DROP),),
+    )
+    verdict = play(scenario)
+    assert verdict.result is Result.INCONCLUSIVE
+    assert "never came to MeteringConfirmationReq" in verdict.reasons[0]
+
+
+def test_a_scenario_in_python() -> None:
+    async def call(link: Link, payload_type: int, message: Node) -> None:
+        await trio.sleep(0.1)
+        await link.aclose()
+
+    scenario = Scenario(
+        "own",
+        "hang up from Python",
+        Role.EVCC,
+        "",
+        Expect(Outcome.SURVIVES),
+        steps=(Step("ServiceDetailReq", Do.CALL, call=call),),
+    )
+    assert play(scenario).result is Result.PASS
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('title = "x"', "title: a scenario is a table"),
+        ("[x]\nplays = 'EVCC'", "x.title: is missing"),
+        ("[x", "not TOML"),
+    ]
+    + [
+        (f"[x]\ntitle='t'\nsound='s'\nplays='EVCC'\nexpect={{outcome='ends'}}\nsteps=[{step}]", complaint)
+        for step, complaint in [
+            ("{at='ServiceDiscoverReq', do='drop'}", "did you mean 'ServiceDiscoveryReq'?"),
+            ("{at='ServiceDiscoveryReq', do='dorp'}", "x.steps[0].do: 'dorp' is not one of"),
+            ("{at='ServiceDiscoveryReq', do='drop', truncate=1}", "truncate has no meaning with do = 'drop'"),
+            ("{at='SessionSetupReq', do='replace', set={evccid='x'}}", "did you mean 'evcc_id'?"),
+            (
+                "{at='SessionSetupReq', do='replace', set={'header.sessionid'='x'}}",
+                "did you mean 'session_id'?",
+            ),
+            ("{at='SessionSetupReq', do='replace', raw='0g'}", "raw: '0g' is not hex"),
+            ("{at='SessionSetupRes', do='drop'}", "the EVCC does not send that"),
+            ("{at='SessionSetupReq', do='drop', colour=1}", "x.steps[0].colour: unknown key"),
+        ]
+    ],
+)
+def test_errors_name_file_and_key(text: str, complaint: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"own\.toml") as caught:
+        load_file(file)
+    assert complaint in str(caught.value)
+
+
+def test_a_value_that_cannot_be_meant_is_an_error_of_the_scenario(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(
+        "[x]\ntitle='t'\nsound='s'\nplays='EVCC'\nexpect={outcome='ends'}\n"
+        "steps=[{at='AuthorizationReq', do='replace', set={selected_authorization_service='Cash'}}]"
+    )
+    with pytest.raises(ValueError, match="selected_authorization_service: 'Cash' is not one of EIM, PnC"):
+        play(load_file(file)["x"])
