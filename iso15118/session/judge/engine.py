@@ -147,8 +147,8 @@ class Outcome:
 
 
 class Judge:
-    """Judges one connection. `tell` gets each finding as it is made; the judge keeps none, so a recording may be
-    of any length. Call `frame` in order, `end` once.
+    """Judges one connection. `tell` gets each finding as it is made; the judge keeps none, so a recording
+    may be of any length. Call `frame` in order, `end` once.
     """
 
     def __init__(
@@ -220,7 +220,8 @@ class Judge:
             return
         for problem in observed.problems:
             self._find(SCHEMA, observed.sender, problem, "what the schema allows")
-        self._common(message)
+        if isinstance(message, (*_REQUESTS, *_RESPONSES)):
+            self._common(message)
         if isinstance(message, _REQUESTS):
             self._request(message)
         elif isinstance(message, _RESPONSES):
