@@ -1,4 +1,6 @@
-"""Charts as plotly figures in their JSON form; colours are names that the page's script fills in per theme."""
+"""Charts as plotly figures in their JSON form; colours are names that the page's script fills in per
+theme.
+"""
 
 from __future__ import annotations
 

@@ -73,7 +73,9 @@ def _text(name: str) -> str:
 
 
 def _plotly() -> str:
-    """The library, gzipped in base64: the browser unpacks it, which makes the page less than half the size."""
+    """The library, gzipped in base64: the browser unpacks it, which makes the page less than half the
+    size.
+    """
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:

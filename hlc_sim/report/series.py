@@ -6,8 +6,8 @@ LIMIT = 4000
 
 
 class Series:
-    """Points (s, value). When there are too many, each group of four keeps its least and its greatest, so that
-    spikes stay.
+    """Points (s, value). When there are too many, each group of four keeps its least and its greatest, so
+    that spikes stay.
     """
 
     __slots__ = ("_limit", "_pending", "_stride", "points")
@@ -42,7 +42,9 @@ class Series:
 
 
 def _extremes(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points with the least and the greatest value, in their order; all of them, if there are two at most."""
+    """The points with the least and the greatest value, in their order; all of them, if there are two at
+    most.
+    """
     if len(points) <= 2:
         return list(points)
     low = min(range(len(points)), key=lambda index: points[index][1])

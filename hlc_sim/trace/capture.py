@@ -70,11 +70,9 @@ class _Stream:
         for from_client, side in self._sides.items():
             yield from self._bytes(time, from_client, side.reassembly.end())
             if self._announced and side.reassembly.lost:
-                yield ev.Note(
-                    time=time,
-                    level="warning",
-                    text=f"connection {self.number}: the capture lacks {side.reassembly.lost} bytes of the {side.name}",
-                )
+                lost = f"{side.reassembly.lost} bytes of the {side.name}"
+                text = f"connection {self.number}: the capture lacks {lost}"
+                yield ev.Note(time=time, level="warning", text=text)
             if self._announced and side.parser.buffered and not side.broken:
                 try:
                     side.parser.end()
@@ -236,9 +234,7 @@ def _from_client(segment: Segment, secc_ports: set[int]) -> bool:
     """Whether the first packet seen of a connection is of the side that opened it."""
     if segment.flags & SYN:
         return not segment.flags & 0x10
-    if segment.source.port in secc_ports:
-        return False
-    return True
+    return segment.source.port not in secc_ports
 
 
 def _datagram(time: float, segment: Segment) -> Iterator[ev.SDP]:

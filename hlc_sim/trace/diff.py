@@ -13,7 +13,9 @@ VOLATILE = frozenset({"SessionID", "TimeStamp", "GenChallenge", "TimeAnchor", "M
 
 
 class Change(NamedTuple):
-    """A difference: `kind` is "only left", "only right" or "values"; `paths` has what differs, with both values."""
+    """A difference: `kind` is "only left", "only right" or "values"; `paths` has what differs, with both
+    values.
+    """
 
     kind: str
     left: ev.Frame | None

@@ -1,7 +1,8 @@
 """TLS secrets told over UDP while a session runs, so that a capture on the same link decrypts itself live.
 
-The form is what the Wireshark plugin dsV2Gshark reads: lines of an NSS key log in a datagram from a port of 49152
-and above. Whoever hears them can read the connection: off unless asked for, on one named interface only.
+The form is what the Wireshark plugin dsV2Gshark reads: lines of an NSS key log in a datagram from a port of
+49152 and above. Whoever hears them can read the connection: off unless asked for, on one named interface
+only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _DISCARD = 9
 
 
 class SecretDisclosure:
-    """Sends each line of a key log as a datagram; call it as TLSConfig.keylog. Errors are logged, never raised."""
+    """Sends each line of a key log as a datagram; call it as TLSConfig.keylog. Errors are logged, never
+    raised.
+    """
 
     def __init__(self, interface: Interface) -> None:
         self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)

@@ -1,8 +1,9 @@
 """What a trace is made of: one event per line of JSON, told apart by its `event`.
 
-`time` is Unix s throughout; bytes are hexadecimal. A frame is a V2GTP frame on TCP or TLS; its `payload` is what
-counts, `message` is the same decoded for the reader. Segments are the bytes of the TCP connection as they were on
-the wire, so ciphertext in a TLS connection; with the secrets they make a capture that Wireshark decrypts.
+`time` is Unix s throughout; bytes are hexadecimal. A frame is a V2GTP frame on TCP or TLS; its `payload` is
+what counts, `message` is the same decoded for the reader. Segments are the bytes of the TCP connection as
+they were on the wire, so ciphertext in a TLS connection; with the secrets they make a capture that
+Wireshark decrypts.
 """
 
 from __future__ import annotations
@@ -143,8 +144,8 @@ class Deviation(_Event, tag="deviation"):
 
 
 class Sample(_Event, tag="sample"):
-    """Values of a physical model, SI units, power positive when it charges: `soc` in %, `power` W, `voltage` V,
-    `current` A, ...
+    """Values of a physical model, SI units, power positive when it charges: `soc` in %, `power` W,
+    `voltage` V, `current` A, ...
     """
 
     source: str

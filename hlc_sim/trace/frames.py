@@ -12,12 +12,13 @@ from iso15118.messages.app_protocol import SupportedAppProtocolReq, SupportedApp
 from iso15118.session import sequence
 from iso15118.v2gtp import PayloadType
 
-
 NAMESPACE_20 = "urn:iso:std:iso:15118:-20:"
 
 
 class Decoder:
-    """Decodes the payloads of one connection in order: 0x8001 means another thing after supportedAppProtocol."""
+    """Decodes the payloads of one connection in order: 0x8001 means another thing after
+    supportedAppProtocol.
+    """
 
     def __init__(self) -> None:
         self.after_sap = False

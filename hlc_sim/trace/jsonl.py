@@ -20,8 +20,8 @@ MAX_LINE = 16 * 1024 * 1024
 class Writer:
     """Writes events as they happen, each line flushed to the operating system.
 
-    With `max_bytes`, the trace keeps its latest part: it goes on in FILE.2.jsonl, FILE.3.jsonl, ... each of at
-    most half that size and with the header, and all but the last two are deleted.
+    With `max_bytes`, the trace keeps its latest part: it goes on in FILE.2.jsonl, FILE.3.jsonl, ... each of
+    at most half that size and with the header, and all but the last two are deleted.
     """
 
     def __init__(self, path: Path, header: Header, *, max_bytes: int | None = None) -> None:

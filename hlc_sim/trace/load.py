@@ -1,4 +1,6 @@
-"""Whatever a user has, as trace events: our traces, others' JSON lines, pcap, pcapng, hex; from files or a stream."""
+"""Whatever a user has, as trace events: our traces, others' JSON lines, pcap, pcapng, hex; from files or a
+stream.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +45,8 @@ class UnreadableInput(ValueError):
 
 
 class Input:
-    """An opened input: iterate over its events. `kind` says what it is, `position` how many bytes were read, of
-    `size` (None if unknown); `problems` what could not be read.
+    """An opened input: iterate over its events. `kind` says what it is, `position` how many bytes were
+    read, of `size` (None if unknown); `problems` what could not be read.
     """
 
     def __init__(self, kind: str, events: Callable[[Input], Iterator[ev.Event]], size: int | None) -> None:
@@ -64,8 +66,8 @@ def open_input(
 ) -> Iterator[Input]:
     """Open a file, or `stream` (standard input) if `path` is None, whatever it holds.
 
-    UnreadableInput if it is nothing known; OSError if it cannot be opened. Secrets of the key log and inside the
-    capture are used.
+    UnreadableInput if it is nothing known; OSError if it cannot be opened. Secrets of the key log and
+    inside the capture are used.
     """
     keys = KeyLog()
     if keylog is not None:
@@ -258,8 +260,8 @@ def _cut(data: bytes) -> Iterator[v2gtp.Frame | ev.Damage]:
 
 
 def guess_payload_type(payload: bytes) -> int:
-    """The payload type under which an EXI document without header makes most sense: the one whose decoded message
-    encodes back to the same octets. Several may: then the first of SAP, common, DC, AC, WPT, ACDP.
+    """The payload type under which an EXI document without header makes most sense: the one whose decoded
+    message encodes back to the same octets. Several may: then the first of SAP, common, DC, AC, WPT, ACDP.
     """
     from iso15118 import exi
 

@@ -1,4 +1,6 @@
-"""Ethernet, IPv6, UDP and TCP, as far as V2G traffic needs them: built for captures of ours, taken apart in others."""
+"""Ethernet, IPv6, UDP and TCP, as far as V2G traffic needs them: built for captures of ours, taken apart in
+others.
+"""
 
 from __future__ import annotations
 
@@ -156,7 +158,14 @@ def udp(source: Endpoint, destination: Endpoint, payload: bytes) -> bytes:
     return _packet(_UDP, source, destination, head, 6, payload)
 
 
-def tcp(source: Endpoint, destination: Endpoint, sequence: int, acknowledged: int, flags: int, payload: bytes) -> bytes:  # fmt: skip
+def tcp(
+    source: Endpoint,
+    destination: Endpoint,
+    sequence: int,
+    acknowledged: int,
+    flags: int,
+    payload: bytes,
+) -> bytes:
     """The Ethernet frame of a segment without options."""
     head = struct.pack(
         "!HHIIBBHHH",

@@ -69,7 +69,9 @@ class _Source:
 
 
 def read(stream: IO[bytes]) -> Iterator[Packet | Secrets]:
-    """The packets of a capture in their order. CaptureError where it breaks off; what came before is valid."""
+    """The packets of a capture in their order. CaptureError where it breaks off; what came before is
+    valid.
+    """
     source = _Source(stream)
     magic = source.read(4, "the first four bytes")
     if magic in _PCAP_MAGICS:

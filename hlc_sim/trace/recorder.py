@@ -7,7 +7,8 @@
         ...
         connection.closed("EVCC", "session over")
 
-A recorder never raises for what it is told; a disk that is full is logged once and ends the trace, not the session.
+A recorder never raises for what it is told; a disk that is full is logged once and ends the trace, not the
+session.
 """
 
 from __future__ import annotations
@@ -207,7 +208,8 @@ def recording(
     max_bytes: int | None = None,
     capture: bool = True,
 ) -> Iterator[Recorder]:
-    """A trace in `directory`, NAME.jsonl and, at the end, NAME.pcapng for Wireshark (unless `capture` is False).
+    """A trace in `directory`, NAME.jsonl and, at the end, NAME.pcapng for Wireshark (unless `capture` is
+    False).
 
     `config` is anything JSON can hold. Raises OSError if the directory cannot be written.
     """

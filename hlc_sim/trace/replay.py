@@ -1,8 +1,8 @@
 """One side of a recorded session said again, to a live peer or to our own other side in this process.
 
-The SessionID is the live session's and the TimeStamp is now; all else is as it was recorded, so a signature over a
-challenge of long ago is refused by a SECC that checks it. Where the live peer says Ongoing more or less often than
-the recorded one, the request is repeated, or its repetitions are left out.
+The SessionID is the live session's and the TimeStamp is now; all else is as it was recorded, so a signature
+over a challenge of long ago is refused by a SECC that checks it. Where the live peer says Ongoing more or
+less often than the recorded one, the request is repeated, or its repetitions are left out.
 """
 
 from __future__ import annotations
@@ -153,8 +153,8 @@ class EVCCReplay:
 
 
 class SECCReplay:
-    """Answers a live EVCC with the responses of a recording: each request with the next recorded one of its name,
-    the last again when they run out, and FAILED_SequenceError where there is none.
+    """Answers a live EVCC with the responses of a recording: each request with the next recorded one of its
+    name, the last again when they run out, and FAILED_SequenceError where there is none.
     """
 
     def __init__(self, exchanges: list[Exchange]) -> None:
@@ -262,7 +262,9 @@ async def live_peer(
     key: Path | None,
     roots: tuple[Path, ...],
 ) -> None:
-    """Run a replay against a peer on the network: connect to a SECC, or await one EVCC. TLS if a chain is given."""
+    """Run a replay against a peer on the network: connect to a SECC, or await one EVCC. TLS if a chain is
+    given.
+    """
     from iso15118.session.events import Role
 
     from ..transport import interface, tcp

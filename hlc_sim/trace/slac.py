@@ -1,4 +1,6 @@
-"""Names and fields of HomePlug Green PHY management messages, for traces; fields only where scapy is installed."""
+"""Names and fields of HomePlug Green PHY management messages, for traces; fields only where scapy is
+installed.
+"""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ _LIMIT = 4 * 1024 * 1024
 class Reassembly:
     """One direction of a connection. Retransmissions and overlaps are dropped, disorder is put right.
 
-    A segment that the capture missed makes a gap: after `_LIMIT` bytes, or at the end, the stream goes on behind
-    it and `lost` counts the bytes.
+    A segment that the capture missed makes a gap: after `_LIMIT` bytes, or at the end, the stream goes on
+    behind it and `lost` counts the bytes.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Decrypts a captured TLS connection with the secrets of a key log: TLS 1.3 (RFC 8446) and 1.2 (RFC 5246).
 
-Only what V2G connections use: the three AEADs of TLS 1.3; in TLS 1.2 those and AES-CBC with HMAC, with a named
-ClientRandom. Compression, renegotiation, 0-RTT and resumption by ticket key alone are not read.
+Only what V2G connections use: the three AEADs of TLS 1.3; in TLS 1.2 those and AES-CBC with HMAC, with a
+named ClientRandom. Compression, renegotiation, 0-RTT and resumption by ticket key alone are not read.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ class TLSReader:
                 kind, body = side.keys.open_13(header, body)
             elif not self._tls13:
                 body = side.keys.open_12(header, body)
-        elif self._tls13 and kind == _APPLICATION or side.changed:
+        elif (self._tls13 and kind == _APPLICATION) or side.changed:
             self._missing()
             return b""
         if kind == _ALERT and len(body) >= 2:

@@ -57,10 +57,8 @@ def as_text(console: Console, verdict: Verdict, name: str) -> None:
             if outcome.stopped
             else ""
         )
-        console.print(
-            f"{name}, connection {number}: {outcome.frames} frames, phase {outcome.phase}{', ' if how else ''}{how}",
-            soft_wrap=True,
-        )
+        parts = (f"{outcome.frames} frames", f"phase {outcome.phase}", how)
+        console.print(f"{name}, connection {number}: {', '.join(filter(None, parts))}", soft_wrap=True)
     counts = ", ".join(f"{verdict.of(severity)} {severity.value}" for severity in Severity)
     console.print(Text(f"findings: {counts}", style="bold"))
 

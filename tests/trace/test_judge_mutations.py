@@ -29,7 +29,9 @@ class Case(NamedTuple):
     base: Callable[[], Recording]
     spoil: Spoil
     with_it: tuple[str, ...] = ()
-    """Rules that cannot but be broken as well: what is not refused was wrong, what is far too late was late."""
+    """Rules that cannot but be broken as well: what is not refused was wrong, what is far too late was
+    late.
+    """
 
 
 def dc_base() -> Recording:

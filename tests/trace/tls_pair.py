@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 
 from cryptography import x509
@@ -31,7 +32,9 @@ def certificate(name: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey
 
 
 class Conversation:
-    """`wire` has (from_client, bytes) in order, `keylog` the lines, `server_der`/`client_der` the certificates."""
+    """`wire` has (from_client, bytes) in order, `keylog` the lines, `server_der`/`client_der` the
+    certificates.
+    """
 
     def __init__(self, *, version: int, suite: str, etm: bool = True) -> None:
         self.keylog: list[str] = []
@@ -59,10 +62,8 @@ class Conversation:
         self.client.set_connect_state()
         for _ in range(10):
             for end in (self.client, self.server):
-                try:
+                with contextlib.suppress(SSL.WantReadError):
                     end.do_handshake()
-                except SSL.WantReadError:
-                    pass
                 self._pump()
 
     def _pump(self) -> None:

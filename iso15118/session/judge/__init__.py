@@ -5,7 +5,8 @@
         judge.frame(observed)
     outcome = judge.end()
 
-The rules are data (`RULES`), each with severity, requirement and text. The judge does no I/O and keeps no finding.
+The rules are data (`RULES`), each with severity, requirement and text. The judge does no I/O and keeps no
+finding.
 """
 
 from .engine import Judge, Outcome

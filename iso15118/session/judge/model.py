@@ -61,7 +61,8 @@ class Finding:
         who = f"{self.offender.value} " if self.offender else ""
         where = f"frame {self.frame}" + (f" {self.message}" if self.message else "") if self.frame else "-"
         cited = f" [{self.requirement}]" if self.requirement else ""
-        return f"{self.severity.value}: {where}: {who}{self.text}; expected {self.expected}{cited} ({self.rule.id})"
+        said = f"{who}{self.text}; expected {self.expected}"
+        return f"{self.severity.value}: {where}: {said}{cited} ({self.rule.id})"
 
 
 class Observed(NamedTuple):
@@ -136,7 +137,8 @@ def on_request(
     severity: Severity = Severity.ERROR,
     refusal: str = "",
 ) -> Callable[[C], C]:
-    """Declare the decorated check of requests as a rule that binds the EVCC; its docstring is the rule's text.
+    """Declare the decorated check of requests as a rule that binds the EVCC; its docstring is the rule's
+    text.
 
     `refusal`: the response code for a breach and, after a blank, the requirement that asks for it.
     """
@@ -156,8 +158,8 @@ def on_response(
     requirements: tuple[str, ...] = (),
     severity: Severity = Severity.ERROR,
 ) -> Callable[[C], C]:
-    """Declare the decorated check of responses as a rule that binds the SECC. FAILED responses are not checked:
-    their content does not count [V2G20-735].
+    """Declare the decorated check of responses as a rule that binds the SECC. FAILED responses are not
+    checked: their content does not count [V2G20-735].
     """
 
     def register(check: C) -> C:

@@ -213,7 +213,9 @@ def prices(
 def no_price(
     context: Context, request: common.ScheduleExchangeReq, response: common.ScheduleExchangeRes
 ) -> Iterator[Fault]:
-    """Each ChargingSchedule carries a price schedule; the field treats this as withdrawn, so it is noted only."""
+    """Each ChargingSchedule carries a price schedule; the field treats this as withdrawn, so it is noted
+    only.
+    """
     if response.evse_processing == Processing.Finished:
         bare = [
             str(item.schedule_tuple_id)

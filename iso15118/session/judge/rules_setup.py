@@ -219,11 +219,10 @@ def challenge(context: Context, request: common.AuthorizationReq) -> Iterator[Fa
     """A PnC request echoes the GenChallenge of AuthorizationSetupRes."""
     mode = request.authorization_mode
     given = context.authorization.authorization_mode if context.authorization else None
-    if isinstance(mode, common.PnC_AReqAuthorizationMode) and isinstance(
-        given, common.PnC_ASResAuthorizationMode
-    ):
-        if mode.gen_challenge != given.gen_challenge:
-            yield Fault(f"GenChallenge {mode.gen_challenge.hex().upper()}", given.gen_challenge.hex().upper())
+    if not isinstance(mode, common.PnC_AReqAuthorizationMode):
+        return
+    if isinstance(given, common.PnC_ASResAuthorizationMode) and mode.gen_challenge != given.gen_challenge:
+        yield Fault(f"GenChallenge {mode.gen_challenge.hex().upper()}", given.gen_challenge.hex().upper())
 
 
 @on_request("authorization.repeat", "AuthorizationReq", requirements=("V2G20-1582",))

@@ -1,7 +1,8 @@
-"""The SCALE requirements on smart and bidirectional charging (deliverable D1.5, chapter 6) that a session can show.
+"""The SCALE requirements on smart and bidirectional charging (deliverable D1.5, chapter 6) that a session
+can show.
 
-Ids are those of the deliverable, which numbers some twice: id and title together name a requirement. A verdict is
-PASS or FAIL with its evidence, or NOT_SHOWN where the session gave no occasion.
+Ids are those of the deliverable, which numbers some twice: id and title together name a requirement. A
+verdict is PASS or FAIL with its evidence, or NOT_SHOWN where the session gave no occasion.
 """
 
 from __future__ import annotations
@@ -142,8 +143,8 @@ class ScaleJudge:
             self._response(observed, self._asked, message)
 
     def sample(self, values: Mapping[str, float], time: float) -> None:
-        """Values of the charger's model, where the recording has them: `site_limit` in W, `grid` and `contactor` 0
-        or 1.
+        """Values of the charger's model, where the recording has them: `site_limit` in W, `grid` and
+        `contactor` 0 or 1.
         """
         seen = self.seen
         if "site_limit" in values and (seen.site_limit is None or values["site_limit"] != seen.site_limit[0]):
@@ -270,7 +271,9 @@ class ScaleJudge:
         return power
 
     def _scheduled(self, time: float) -> float | None:
-        """The schedule's ceiling now. Of several tuples the widest: which one was chosen is not needed for that."""
+        """The schedule's ceiling now. Of several tuples the widest: which one was chosen is not needed for
+        that.
+        """
         ceilings = [
             power_at(entries_of(item.charging_schedule.power_schedule), time)
             for item in (self.context.tuples or {}).values()
@@ -335,7 +338,9 @@ def _watts(node: Any, name: str) -> float | None:
 
 
 def _exceeds(present: float, limit: float) -> bool:
-    """A limit of charging bounds charging, a negative one asks for at least that much discharge but no more."""
+    """A limit of charging bounds charging, a negative one asks for at least that much discharge but no
+    more.
+    """
     if limit >= 0:
         return present > limit * TOLERANCE + _FLOOR
     return present < limit * TOLERANCE - _FLOOR or present > _FLOOR

@@ -16,7 +16,7 @@ NOT_VISIBLE = {
 
 _EXTRA_REQUIREMENTS = {"SDP_Request_Timeout": ("V2G2-159",)}
 _TEXTS = {
-    "V2G_EVCC_Msg_Timeout": "The EVCC gives up a session whose response is late: it sends no further request.",
+    "V2G_EVCC_Msg_Timeout": "The EVCC gives up when a response is late: it sends no further request.",
     "V2G_SECC_Msg_Performance_Time": "The SECC answers in time.",
     "V2G_EVCC_Sequence_Performance_Time": "The EVCC sends its next request in time.",
     "V2G_SECC_Sequence_Timeout": "The SECC ends a session whose next request is late: it does not answer it.",
@@ -55,8 +55,8 @@ Report = Callable[[Rule, Role, str, str], None]
 
 @dataclass(slots=True)
 class Clock:
-    """The running times of one connection. `report` is told of each that is exceeded; `tolerance` s are given to
-    the clock of the recording.
+    """The running times of one connection. `report` is told of each that is exceeded; `tolerance` s are
+    given to the clock of the recording.
     """
 
     profile: Profile
