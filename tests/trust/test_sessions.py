@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from hlc_sim.charger import Site
+from hlc_sim.config import VehicleConfig
+from hlc_sim.evcc import charge
 from hlc_sim.transport.link import Link, Received
 from hlc_sim.transport.tls import TLSError
 from hlc_sim.trust import station_of, vehicle_of
@@ -18,9 +21,11 @@ from iso15118.messages import common
 from iso15118.messages._declare import Node
 from iso15118.messages.common_types import EVSENotification, ResponseCode
 from iso15118.security.evcc_trust import ContractCredential
+from iso15118.security.tls_profile import TLSVersion
 from iso15118.security.xmlsig import sign_message
 from iso15118.session.charger import Wish
 from iso15118.session.evcc_steps import Outcome
+from iso15118.session.events import Role
 from iso15118.session.services import Pricing
 from iso15118.session.vehicle import Wish as DriverWish
 from pki.broken import break_chain
@@ -390,3 +395,39 @@ async def test_a_station_of_an_unknown_root_is_refused_by_the_vehicle(lab: Lab) 
         while not lab.reports:
             await trio.sleep(0.01)
     assert lab.reports[0].frames == 0
+
+
+async def test_over_tls_1_2_the_station_does_not_choose_iso_20(lab: Lab) -> None:
+    """[V2G20-2356]; the lenient profile shakes hands over TLS 1.2, but the session must not go on."""
+    lab.hierarchy = mint(Edition.LENIENT)
+    lab.__post_init__()
+    own = lab.vehicle()
+    old = replace(own.tls.profile, versions=(TLSVersion.TLS_1_2,))
+    report = await lab.charge(replace(own, tls=replace(own.tls, profile=old)))
+    assert report.tls.startswith("TLS 1.2")
+    assert report.session.outcome is Outcome.NO_PROTOCOL
+    assert any("V2G20-1805" in text for text in lab.texts())
+
+
+async def test_plain_v2gtp_on_the_tls_port_is_closed(lab: Lab) -> None:
+    lab.open()
+    near, far = memory_stream_pair()
+    lab.nursery.start_soon(lab.station.handle, far)
+    config = VehicleConfig(mode="dc")
+    report = await charge(Link(near, Role.EVCC), config.session(), config.vehicle())
+    assert report.session.outcome is Outcome.CONNECTION_LOST
+    with trio.fail_after(10):
+        while not lab.reports:
+            await trio.sleep(0.01)
+    assert lab.reports[0].frames == 0
+    assert "no secured connection" in lab.reports[0].ended
+
+
+async def test_a_silent_peer_on_the_tls_port_is_closed(lab: Lab) -> None:
+    lab.open()
+    near, far = memory_stream_pair()
+    lab.nursery.start_soon(lab.station.handle, far)
+    with trio.fail_after(60):
+        assert await near.receive_some() == b""
+        await wait_all_tasks_blocked()
+    assert "took too long" in lab.reports[0].ended
