@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..powerline import cli as powerline_commands
+from ..scenario import cli as scenario_commands
 from ..trace import cli as trace_commands
 from .errors import EPILOG
 
@@ -289,7 +290,7 @@ def decode(
 
 
 trace_commands.mount(app)
-app.add_typer(scenario_app)
+app.add_typer(scenario_commands.app)
 powerline_commands.mount(app)
 
 
