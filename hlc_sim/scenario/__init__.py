@@ -3,9 +3,9 @@
     scenario = library()["foreign-session-id-AuthorizationReq"]
     verdict = await run(scenario, SimulatedSECC())
 
-A scenario is data (`Scenario`), from TOML (`load_file`) or written in Python. `Script` carries out its steps as
-an `Intervention` on a link; nothing else in the peer is changed. What runs scenarios is imported when it is used,
-so that the command line stays quick.
+A scenario is data (`Scenario`), from TOML (`load_file`) or written in Python. `Script` carries out its steps
+as an `Intervention` on a link; nothing else in the peer is changed. What runs scenarios is imported when it
+is used, so that the command line stays quick.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..cli.common import Secured
+    from ..transport.tls import TLSConfig
     from .model import Scenario, Verdict
     from .targets import Target
 
@@ -81,24 +81,36 @@ def run(
     Nothing is sent to any address but the one named. Each scenario is a session, most are followed by an
     undisturbed one.
     """
-    from ..cli.common import Secured
     from ..cli.errors import readable, stop
 
     with readable():
         chosen = _chosen(names, file)
         if (against is None) == (iface is None):
             stop("say what to run against: --against HOST:PORT, --against simulator, or --iface")
-        secured = Secured(lab_plain_tcp, cert, key, tuple(root or ()))
+        tls = None if against == "simulator" or dry_run else load_tls(lab_plain_tcp, cert, key, root)
         if dry_run:
             where = against or f"the device on {iface}"
             for item in chosen:
                 typer.echo(f"would run {item.name} against {where} as {item.plays.value}: {item.title}")
             return
-        verdicts = [_run(item, against, iface, secured, log) for item in chosen]
+        verdicts = [_run(item, against, iface, tls, log) for item in chosen]
         counts = {r: sum(v.result == r for v in verdicts) for r in ("pass", "fail", "inconclusive")}
         typer.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
         if counts["fail"]:
             raise typer.Exit(1)
+
+
+def load_tls(
+    lab_plain_tcp: bool, cert: Path | None, key: Path | None, root: list[Path] | None
+) -> TLSConfig | None:
+    """TLS with these files, or None in the laboratory; refuses what is neither."""
+    if lab_plain_tcp:
+        return None
+    if cert is None or key is None or not root:
+        raise ValueError("ISO 15118-20 runs over TLS: give --cert, --key and --root, or --lab-plain-tcp")
+    from ..transport.tls import TLSConfig
+
+    return TLSConfig.load(cert, key, roots=tuple(root))
 
 
 def _chosen(patterns: list[str], files: list[Path] | None) -> list[Scenario]:
@@ -135,7 +147,7 @@ def _show(item: Scenario) -> None:
         typer.echo(f"  seen as: {', '.join(item.origin)}")
 
 
-def _run(item: Scenario, against: str | None, iface: str | None, secured: Secured, log: bool) -> Verdict:
+def _run(item: Scenario, against: str | None, iface: str | None, tls: TLSConfig | None, log: bool) -> Verdict:
     import trio
 
     from .runner import run as run_scenario
@@ -146,7 +158,7 @@ def _run(item: Scenario, against: str | None, iface: str | None, secured: Secure
         from trio.testing import MockClock
 
         clock = MockClock(autojump_threshold=0)
-    target = _target(item, against, iface, secured)
+    target = _target(item, against, iface, tls)
     verdict = trio.run(run_scenario, item, target, clock=clock)
     typer.echo(f"{verdict.result.value:<13} {item.name} ({verdict.seconds:.1f} s)")
     for reason in verdict.reasons:
@@ -157,7 +169,7 @@ def _run(item: Scenario, against: str | None, iface: str | None, secured: Secure
     return verdict
 
 
-def _target(item: Scenario, against: str | None, iface: str | None, secured: Secured) -> Target:
+def _target(item: Scenario, against: str | None, iface: str | None, tls: TLSConfig | None) -> Target:
     from iso15118.session.events import Role
 
     from .targets import NetworkEVCC, NetworkSECC, SimulatedEVCC, SimulatedSECC
@@ -165,7 +177,6 @@ def _target(item: Scenario, against: str | None, iface: str | None, secured: Sec
     secc = item.tests is Role.SECC
     if against == "simulator":
         return SimulatedSECC() if secc else SimulatedEVCC()
-    tls = secured.tls()
     if not secc:
         if iface is None:
             raise ValueError(f"{item.name} tests an EVCC, which connects to us: use --iface")

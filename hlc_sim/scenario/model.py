@@ -147,7 +147,7 @@ class Outcome(StrEnum):
     REFUSES = "refuses"
     """SECC: it answers with one of `codes` and ends the session."""
     ENDS = "ends"
-    """It ends the session, with a FAILED response or without one, within `within` s and not before `after` s."""
+    """It ends the session, with a FAILED response or without one, within `within` s, not before `after` s."""
     SURVIVES = "survives"
     """Either; only what the judge says, and that the next session succeeds, counts."""
 

@@ -33,10 +33,15 @@ class Target(Protocol):
     EVCC.
     """
 
-    role: Role
-    plain: bool
-    """No TLS: a laboratory link."""
-    name: str
+    @property
+    def role(self) -> Role: ...
+
+    @property
+    def plain(self) -> bool:
+        """No TLS: a laboratory link."""
+
+    @property
+    def name(self) -> str: ...
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig

@@ -68,7 +68,12 @@ def test_a_station_without_order(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_station_that_refuses_with_the_payload_type_of_the_last_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(SECC, "reply_type", lambda self, response: 0x8002)
+    sound = SECC.reply_type
+
+    def planted(self: SECC, response: Any) -> Any:
+        return 0x8002 if response.response_code.startswith("FAILED") else sound(self, response)
+
+    monkeypatch.setattr(SECC, "reply_type", planted)
     verdict = play(library()["foreign-session-id-DC_CableCheckReq"])
     assert verdict.result is Result.FAIL
 
