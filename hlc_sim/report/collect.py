@@ -189,7 +189,7 @@ class Collector:
             return
         asked, request = self._asked.pop(stream, (None, None))
         if event.time:
-            if asked is not None and sequence.stem(sequence.name_of(request)) == stem:
+            if asked is not None and request is not None and sequence.stem(sequence.name_of(request)) == stem:
                 self._timing(stem).add(at, event.time - asked.time)
             self._answered[event.connection] = (stem, event.time)
         self._response(request, message, name, at, event.time)
