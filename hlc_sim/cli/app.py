@@ -10,7 +10,6 @@ import typer
 
 from ..powerline import cli as powerline_commands
 from ..scenario import cli as scenario_commands
-from ..scenario.cli import app as scenario_app
 from ..trace import cli as trace_commands
 from .errors import EPILOG
 
