@@ -109,7 +109,7 @@ class Station:
                 with trio.fail_after(_SETUP_TIMEOUT):
                     stream, facts = await self.secure(stream)
             except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
-                report.ended = f"no secured connection: {error or 'the TLS handshake took too long'}"
+                report.ended = f"no secured connection: {str(error) or 'the TLS handshake took too long'}"
                 await trio.aclose_forcefully(stream)
                 return
             report.tls = _tls_of(stream)

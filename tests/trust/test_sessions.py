@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import memory_stream_pair, wait_all_tasks_blocked
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from hlc_sim.charger import Site
 from hlc_sim.config import VehicleConfig
@@ -43,7 +43,7 @@ EMAID = "DEHLCC12345678"
 @pytest.mark.parametrize(
     ("mode", "control"), [("dc", "dynamic"), ("dc_bpt", "scheduled"), ("ac", "scheduled")]
 )
-async def test_plug_and_charge(lab: Lab, mode: str, control: str) -> None:
+async def test_plug_and_charge(lab: Lab, autojump_clock: MockClock, mode: str, control: str) -> None:
     lab.mode, lab.control = mode, control
     report = await lab.charge()
     assert report.session.outcome is Outcome.TERMINATED
@@ -65,7 +65,9 @@ async def test_plug_and_charge(lab: Lab, mode: str, control: str) -> None:
         (Edition.LENIENT, Family.P256),
     ],
 )
-async def test_the_other_editions_and_keys(lab: Lab, edition: Edition, family: Family) -> None:
+async def test_the_other_editions_and_keys(
+    lab: Lab, autojump_clock: MockClock, edition: Edition, family: Family
+) -> None:
     lab.hierarchy = mint(edition, family)
     lab.__post_init__()
     report = await lab.charge()
@@ -87,7 +89,7 @@ def broken_contract(name: str) -> ContractCredential:
     return ContractCredential(tuple(broken.chain), broken.key)  # type: ignore[arg-type]
 
 
-async def test_a_refused_contract_gives_way_to_the_next(lab: Lab) -> None:
+async def test_a_refused_contract_gives_way_to_the_next(lab: Lab, autojump_clock: MockClock) -> None:
     own = lab.vehicle()
     assert own.wallet is not None
     own.wallet.contracts.insert(0, broken_contract("contract-expired"))
@@ -98,7 +100,7 @@ async def test_a_refused_contract_gives_way_to_the_next(lab: Lab) -> None:
     assert [text for text in lab.texts() if "contract chain: leaf: expired" in text]
 
 
-async def test_a_refused_contract_gives_way_to_eim(lab: Lab) -> None:
+async def test_a_refused_contract_gives_way_to_eim(lab: Lab, autojump_clock: MockClock) -> None:
     own = lab.vehicle()
     assert own.wallet is not None
     own.wallet.contracts[:] = [broken_contract("contract-eku")]
@@ -108,7 +110,9 @@ async def test_a_refused_contract_gives_way_to_eim(lab: Lab) -> None:
     assert report.emaid == lab.reports[0].emaid == ""
 
 
-async def test_without_eim_a_refused_contract_is_replaced_by_an_installed_one(lab: Lab) -> None:
+async def test_without_eim_a_refused_contract_is_replaced_by_an_installed_one(
+    lab: Lab, autojump_clock: MockClock
+) -> None:
     own = lab.vehicle()
     assert own.wallet is not None
     own.wallet.contracts[:] = [broken_contract("contract-expired")]
@@ -119,7 +123,7 @@ async def test_without_eim_a_refused_contract_is_replaced_by_an_installed_one(la
     assert len(own.wallet.contracts) == 1  # the new one took the place of the expired one
 
 
-async def test_with_nothing_accepted_the_vehicle_leaves(lab: Lab) -> None:
+async def test_with_nothing_accepted_the_vehicle_leaves(lab: Lab, autojump_clock: MockClock) -> None:
     own = lab.vehicle()
     assert own.wallet is not None
     own.wallet.contracts[:] = [broken_contract("contract-eku")]
@@ -128,7 +132,7 @@ async def test_with_nothing_accepted_the_vehicle_leaves(lab: Lab) -> None:
     assert "WARNING_CertificateValidationError" in report.session.reason
 
 
-async def test_a_contract_that_ends_soon_is_accepted_and_said_so(lab: Lab) -> None:
+async def test_a_contract_that_ends_soon_is_accepted_and_said_so(lab: Lab, autojump_clock: MockClock) -> None:
     own = lab.vehicle()
     assert own.wallet is not None
     own.wallet.contracts[:] = [broken_contract("contract-expires-soon")]
@@ -137,7 +141,7 @@ async def test_a_contract_that_ends_soon_is_accepted_and_said_so(lab: Lab) -> No
     assert report.session.authorization_code is ResponseCode.OK_CertificateExpiresSoon
 
 
-async def test_a_revoked_contract_in_a_pki_directory_is_refused(lab: Lab) -> None:
+async def test_a_revoked_contract_in_a_pki_directory_is_refused(lab: Lab, autojump_clock: MockClock) -> None:
     good = lab.hierarchy
     marked = Hierarchy(good.edition, good.family, good.created, good.urls, good.credentials)
     revoke(marked, "contract", "keyCompromise")
@@ -147,14 +151,14 @@ async def test_a_revoked_contract_in_a_pki_directory_is_refused(lab: Lab) -> Non
     assert any("revoked" in text for text in lab.texts())
 
 
-async def test_a_station_without_plug_and_charge(lab: Lab) -> None:
+async def test_a_station_without_plug_and_charge(lab: Lab, autojump_clock: MockClock) -> None:
     lab.trust = station_of(lab.hierarchy, plug_and_charge=False)
     report = await lab.charge()
     assert report.session.outcome is Outcome.TERMINATED
     assert report.session.authorization is EIM
 
 
-async def test_a_vehicle_without_plug_and_charge(lab: Lab) -> None:
+async def test_a_vehicle_without_plug_and_charge(lab: Lab, autojump_clock: MockClock) -> None:
     report = await lab.charge(lab.vehicle(plug_and_charge=False))
     assert report.session.outcome is Outcome.TERMINATED
     assert report.session.authorization is EIM
@@ -176,13 +180,13 @@ class Forger:
         return received
 
 
-async def test_a_forged_signature_ends_the_session(lab: Lab) -> None:
+async def test_a_forged_signature_ends_the_session(lab: Lab, autojump_clock: MockClock) -> None:
     report = await lab.charge(intervention=Forger())
     assert report.session.outcome is Outcome.FAILED_RESPONSE
     assert report.session.response_code is ResponseCode.FAILED_SignatureError
 
 
-async def test_the_evccid_is_the_name_in_the_certificate(lab: Lab) -> None:
+async def test_the_evccid_is_the_name_in_the_certificate(lab: Lab, autojump_clock: MockClock) -> None:
     """[V2G20-2598]: reported, in strict mode refused."""
     report = await lab.charge(evcc_id="WMZV000000000000000X")
     assert report.session.outcome is Outcome.TERMINATED
@@ -197,7 +201,9 @@ async def test_the_evccid_is_the_name_in_the_certificate(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("family", [Family.P521, Family.ED448])
-async def test_a_vehicle_without_contract_installs_and_uses_one(lab: Lab, family: Family) -> None:
+async def test_a_vehicle_without_contract_installs_and_uses_one(
+    lab: Lab, autojump_clock: MockClock, family: Family
+) -> None:
     lab.hierarchy = mint(Edition.ISO_20, family)
     lab.__post_init__()
     own = vehicle_of(lab.hierarchy, contracts=())
@@ -211,7 +217,7 @@ async def test_a_vehicle_without_contract_installs_and_uses_one(lab: Lab, family
     assert again.emaid == EMAID
 
 
-async def test_several_contracts_and_a_slow_service(lab: Lab) -> None:
+async def test_several_contracts_and_a_slow_service(lab: Lab, autojump_clock: MockClock) -> None:
     hierarchy = Hierarchy.mint(seed="several")
     hierarchy.issue(PKIRole.CONTRACT, "DEHLCC12345672", name="second")
     lab.hierarchy = hierarchy
@@ -231,7 +237,9 @@ async def test_several_contracts_and_a_slow_service(lab: Lab) -> None:
 METERING = [(60.0, Wish(EVSENotification.MeteringConfirmation))]
 
 
-async def test_a_meter_reading_is_signed_with_the_contract_and_confirmed(lab: Lab) -> None:
+async def test_a_meter_reading_is_signed_with_the_contract_and_confirmed(
+    lab: Lab, autojump_clock: MockClock
+) -> None:
     lab.station_config = {"site": Site(wishes=tuple(METERING))}
     report = await lab.charge()
     assert report.session.outcome is Outcome.TERMINATED
@@ -240,7 +248,9 @@ async def test_a_meter_reading_is_signed_with_the_contract_and_confirmed(lab: La
     assert lab.texts() == []
 
 
-async def test_a_meter_reading_signed_with_another_key_is_refused(lab: Lab) -> None:
+async def test_a_meter_reading_signed_with_another_key_is_refused(
+    lab: Lab, autojump_clock: MockClock
+) -> None:
     other: Any = mint()["vehicle"].key
     lab.station_config = {"site": Site(wishes=tuple(METERING))}
     report = await lab.charge(sign_metering=lambda request, contract: sign_message(request, other))
@@ -248,7 +258,7 @@ async def test_a_meter_reading_signed_with_another_key_is_refused(lab: Lab) -> N
     assert any("metering signature is wrong" in text for text in lab.texts())
 
 
-async def test_after_eim_no_meter_reading_is_signed(lab: Lab) -> None:
+async def test_after_eim_no_meter_reading_is_signed(lab: Lab, autojump_clock: MockClock) -> None:
     lab.station_config = {"site": Site(wishes=tuple(METERING))}
     report = await lab.charge(contracts=[], certificate_installation=None)
     assert report.session.outcome is Outcome.TERMINATED
@@ -288,7 +298,7 @@ def priced(lab: Lab) -> None:
     lab.station.config = replace(config, energy=energy)
 
 
-async def test_prices_are_signed_by_the_emsp_and_verified(lab: Lab) -> None:
+async def test_prices_are_signed_by_the_emsp_and_verified(lab: Lab, autojump_clock: MockClock) -> None:
     priced(lab)
     prices = Prices()
     report = await lab.charge(intervention=prices)
@@ -297,20 +307,20 @@ async def test_prices_are_signed_by_the_emsp_and_verified(lab: Lab) -> None:
     assert told(report.session.deviations) == []
 
 
-async def test_changed_prices_are_noticed(lab: Lab) -> None:
+async def test_changed_prices_are_noticed(lab: Lab, autojump_clock: MockClock) -> None:
     priced(lab)
     report = await lab.charge(intervention=Prices(damage=True))
     assert any("signature over the prices is wrong" in text for text in told(report.session.deviations))
 
 
-async def test_a_strict_vehicle_leaves_over_changed_prices(lab: Lab) -> None:
+async def test_a_strict_vehicle_leaves_over_changed_prices(lab: Lab, autojump_clock: MockClock) -> None:
     priced(lab)
     report = await lab.charge(intervention=Prices(damage=True), strict=True)
     assert report.session.outcome is Outcome.ABORTED
     assert "signature over the prices" in report.session.reason
 
 
-async def test_prices_are_not_signed_for_eim(lab: Lab) -> None:
+async def test_prices_are_not_signed_for_eim(lab: Lab, autojump_clock: MockClock) -> None:
     priced(lab)
     prices = Prices()
     await lab.charge(intervention=prices, contracts=[], certificate_installation=None)
@@ -323,7 +333,9 @@ async def test_prices_are_not_signed_for_eim(lab: Lab) -> None:
 PAUSE = [(20.0, DriverWish.PAUSE)]
 
 
-async def test_the_vehicle_that_paused_resumes_without_authorization(lab: Lab) -> None:
+async def test_the_vehicle_that_paused_resumes_without_authorization(
+    lab: Lab, autojump_clock: MockClock
+) -> None:
     own = lab.vehicle()
     first = await lab.charge(own, wishes=PAUSE)
     assert first.session.outcome is Outcome.PAUSED
@@ -335,7 +347,7 @@ async def test_the_vehicle_that_paused_resumes_without_authorization(lab: Lab) -
     assert second.emaid == EMAID
 
 
-async def test_after_a_pause_the_contract_still_signs(lab: Lab) -> None:
+async def test_after_a_pause_the_contract_still_signs(lab: Lab, autojump_clock: MockClock) -> None:
     own = lab.vehicle()
     lab.station_config = {"site": Site(wishes=tuple(METERING))}
     first = await lab.charge(own, wishes=PAUSE)
@@ -345,7 +357,7 @@ async def test_after_a_pause_the_contract_still_signs(lab: Lab) -> None:
     assert second.messages["MeteringConfirmationRes"] >= 1
 
 
-async def test_another_vehicle_cannot_resume_the_session(lab: Lab) -> None:
+async def test_another_vehicle_cannot_resume_the_session(lab: Lab, autojump_clock: MockClock) -> None:
     """[V2G20-2545]: it has SessionID and EVCCID of the other, but not its certificate."""
     hierarchy = Hierarchy.mint(seed="two vehicles")
     hierarchy.issue(PKIRole.VEHICLE, "WMZV000000000000000X", name="other")
@@ -361,7 +373,7 @@ async def test_another_vehicle_cannot_resume_the_session(lab: Lab) -> None:
     assert back.session.resumed
 
 
-async def test_another_station_with_the_same_store_is_noticed(lab: Lab) -> None:
+async def test_another_station_with_the_same_store_is_noticed(lab: Lab, autojump_clock: MockClock) -> None:
     """[V2G20-2614]: the vehicle compares the certificate of the station."""
     own = lab.vehicle()
     first = await lab.charge(own, wishes=PAUSE)
@@ -376,7 +388,7 @@ async def test_another_station_with_the_same_store_is_noticed(lab: Lab) -> None:
 # -- TLS is required -------------------------------------------------------------------------------------
 
 
-async def test_a_vehicle_of_an_unknown_maker_does_not_get_in(lab: Lab) -> None:
+async def test_a_vehicle_of_an_unknown_maker_does_not_get_in(lab: Lab, autojump_clock: MockClock) -> None:
     stranger = vehicle_of(Hierarchy.mint(seed="stranger"))
     tls = replace(stranger.tls, roots=lab.vehicle().tls.roots)
     report = await lab.charge(replace(stranger, tls=tls))
@@ -386,7 +398,9 @@ async def test_a_vehicle_of_an_unknown_maker_does_not_get_in(lab: Lab) -> None:
     assert "alert 48" in lab.reports[0].ended
 
 
-async def test_a_station_of_an_unknown_root_is_refused_by_the_vehicle(lab: Lab) -> None:
+async def test_a_station_of_an_unknown_root_is_refused_by_the_vehicle(
+    lab: Lab, autojump_clock: MockClock
+) -> None:
     stranger = vehicle_of(Hierarchy.mint(seed="stranger"))
     tls = replace(lab.vehicle().tls, roots=stranger.tls.roots)
     with pytest.raises(TLSError, match="48"):
@@ -397,7 +411,7 @@ async def test_a_station_of_an_unknown_root_is_refused_by_the_vehicle(lab: Lab) 
     assert lab.reports[0].frames == 0
 
 
-async def test_over_tls_1_2_the_station_does_not_choose_iso_20(lab: Lab) -> None:
+async def test_over_tls_1_2_the_station_does_not_choose_iso_20(lab: Lab, autojump_clock: MockClock) -> None:
     """[V2G20-2356]; the lenient profile shakes hands over TLS 1.2, but the session must not go on."""
     lab.hierarchy = mint(Edition.LENIENT)
     lab.__post_init__()
@@ -409,7 +423,7 @@ async def test_over_tls_1_2_the_station_does_not_choose_iso_20(lab: Lab) -> None
     assert any("V2G20-1805" in text for text in lab.texts())
 
 
-async def test_plain_v2gtp_on_the_tls_port_is_closed(lab: Lab) -> None:
+async def test_plain_v2gtp_on_the_tls_port_is_closed(lab: Lab, autojump_clock: MockClock) -> None:
     lab.open()
     near, far = memory_stream_pair()
     lab.nursery.start_soon(lab.station.handle, far)
@@ -423,7 +437,7 @@ async def test_plain_v2gtp_on_the_tls_port_is_closed(lab: Lab) -> None:
     assert "no secured connection" in lab.reports[0].ended
 
 
-async def test_a_silent_peer_on_the_tls_port_is_closed(lab: Lab) -> None:
+async def test_a_silent_peer_on_the_tls_port_is_closed(lab: Lab, autojump_clock: MockClock) -> None:
     lab.open()
     near, far = memory_stream_pair()
     lab.nursery.start_soon(lab.station.handle, far)

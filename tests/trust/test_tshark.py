@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from iso15118.session.evcc_steps import Outcome
 
@@ -18,7 +19,7 @@ from .conftest import Lab
 pytestmark = pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
 
 
-async def test_tshark_reads_the_whole_session(lab: Lab, tmp_path: Path) -> None:
+async def test_tshark_reads_the_whole_session(lab: Lab, autojump_clock: MockClock, tmp_path: Path) -> None:
     keys, log = tmp_path / "keys.log", list[tuple[str, bytes]]()
     lab.tap = lambda stream, side: Tapped(stream, side, log)
     own = lab.vehicle()
