@@ -69,8 +69,12 @@ class DataLink:
                 with suppress(OSError):
                     stream.socket.shutdown(socket.SHUT_RDWR)
             self._streams.clear()
+            self._ended()
 
     def _established(self) -> None:
+        pass
+
+    def _ended(self) -> None:
         pass
 
     async def close(self) -> None:
@@ -133,12 +137,18 @@ class StationLink(DataLink):
         if paused:
             self.paused = True
             self.slac.give(DLink.PAUSE)
-        elif self.slac.linked:
+        elif self.slac.machine.match is not None:
             self._nursery.start_soon(self._next_vehicle)
 
     def _established(self) -> None:
+        # The EV may see the link before us, connect, and be done with it.
+        if self.paused:
+            self.slac.give(DLink.PAUSE)
+        else:
+            self._nursery.start_soon(self._await_connection, self._connected)
+
+    def _ended(self) -> None:
         self._connected = trio.Event()
-        self._nursery.start_soon(self._await_connection, self._connected)
 
     async def _await_connection(self, connected: trio.Event) -> None:
         with trio.move_on_after(STRICT.seconds("V2G_EVCC_CommunicationSetup_Timeout")):
@@ -149,6 +159,7 @@ class StationLink(DataLink):
             await self._next_vehicle()
 
     async def _next_vehicle(self) -> None:
+        self._ended()
         await self.slac.leave()
         self.slac.plug()
 

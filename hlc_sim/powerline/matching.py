@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -267,19 +267,29 @@ async def _running(
     taps: list[Callable[[bytes, bool], None]],
 ) -> AsyncIterator[Slac]:
     opened = _open(link)
+    # Shielded: a caller that is cancelled can still leave the network, in a shield of its own.
+    work = [trio.CancelScope(shield=True), trio.CancelScope(shield=True)]
+
+    async def run(scope: trio.CancelScope, task: Callable[[], Awaitable[None]]) -> None:
+        with scope:
+            await task()
+
     try:
         async with single_exceptions(), trio.open_nursery() as nursery:
-            host = Host(opened, entropy)
-            host.taps.extend(taps)
-            nursery.start_soon(host.run)
-            driver = modem(host) if modem is not None else await detect(host)
-            if driver is None:
-                where = link if isinstance(link, str) else "this link"
-                raise NoModem(f"no Green PHY modem answers on {where}")
-            slac = Slac(make(host.mac, driver.info.mac), host, driver, control_pilot, observer)
-            nursery.start_soon(slac.run)
-            yield slac
-            nursery.cancel_scope.cancel()
+            try:
+                host = Host(opened, entropy)
+                host.taps.extend(taps)
+                nursery.start_soon(run, work[0], host.run)
+                driver = modem(host) if modem is not None else await detect(host)
+                if driver is None:
+                    where = link if isinstance(link, str) else "this link"
+                    raise NoModem(f"no Green PHY modem answers on {where}")
+                slac = Slac(make(host.mac, driver.info.mac), host, driver, control_pilot, observer)
+                nursery.start_soon(run, work[1], slac.run)
+                yield slac
+            finally:
+                for scope in work:
+                    scope.cancel()
     finally:
         if isinstance(link, str):
             opened.close()
