@@ -9,7 +9,7 @@ import itertools
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +21,7 @@ from iso15118.v2gtp import FrameParser, PayloadType
 
 from . import events as ev
 from .capture import events_of, frame_event
-from .frames import Decoder, Follower
+from .frames import Decoder, Follower, describe
 from .jsonl import Reader, lines_of
 from .keylog import KeyLog
 from .packets import Segment, parse
@@ -162,10 +162,25 @@ def _json_lines(file: IO[bytes], opened: Input) -> Iterator[ev.Event]:
         ours = b'"event"' in first
     if ours:
         reader = Reader(lines)
-        yield from reader
+        yield from _completed(reader)
         opened.problems += reader.problems
     else:
         yield from _foreign(lines, opened)
+
+
+def _completed(events: Iterable[ev.Event]) -> Iterator[ev.Event]:
+    """Frames that were written without their decoded message get it."""
+    decoders: dict[int, Decoder] = {}
+    for event in events:
+        if isinstance(event, ev.Frame):
+            bare = event.message is None and not event.error
+            if bare or event.payload_type == PayloadType.SAP:
+                decoder = decoders.setdefault(event.connection, Decoder())
+                message, error = decoder.decode(event.payload_type, bytes.fromhex(event.payload))
+                if bare:
+                    event.error = error
+                    event.name, event.message = describe(message)
+        yield event
 
 
 class _Foreign(msgspec.Struct):

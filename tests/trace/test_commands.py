@@ -1,0 +1,160 @@
+"""The commands on files: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner
+
+from hlc_sim.cli import app
+from hlc_sim.trace import events as ev
+from hlc_sim.trace.jsonl import Writer
+from iso15118.messages.common_types import ResponseCode
+from iso15118.session.judge import RULES
+
+from . import recordings as rec
+
+run = CliRunner().invoke
+DATA = Path(__file__).parent.parent / "data" / "sessions"
+
+
+def written(path: Path, recording: rec.Recording) -> str:
+    with Writer(path, ev.Header(time=rec.BEGIN, version="1")) as writer:
+        for event in recording.events():
+            writer.write(event)
+    return str(path)
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> str:
+    return written(tmp_path / "good.jsonl", rec.dc_bpt_dynamic())
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> str:
+    recording = rec.dc_bpt_dynamic()
+    recording.message("SessionSetupRes").response_code = ResponseCode.OK
+    recording.late("DC_ChargeLoopRes", 0.3)
+    return written(tmp_path / "bad.jsonl", recording)
+
+
+def test_check_exits_by_the_worst_finding(good: str, bad: str, tmp_path: Path) -> None:
+    assert run(app, ["check", good]).exit_code == 0
+    assert run(app, ["check", bad]).exit_code == 1
+    slow = rec.dc_bpt_dynamic()
+    slow.late("DC_ChargeLoopRes", 0.3)
+    late = written(tmp_path / "slow.jsonl", slow)
+    assert run(app, ["check", late]).exit_code == 0
+    assert run(app, ["check", late, "--fail-on", "performance"]).exit_code == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"GET / HTTP/1.1", b'{"event":"note","time":1.0,"text":"x"}\n'])
+def test_what_holds_no_session_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(content)
+    assert run(app, ["check", str(tmp_path / "x")]).exit_code == 2
+    assert run(app, ["check", str(tmp_path / "missing")]).exit_code == 2
+
+
+def test_check_as_json_has_all_of_a_finding(bad: str) -> None:
+    told = json.loads(run(app, ["check", bad, "--format", "json"]).stdout)
+    assert [finding["rule"] for finding in told["findings"]] == [
+        "session.code",
+        "timer.V2G_SECC_Msg_Performance_Time.DC_loop",
+    ]
+    assert told["findings"][1]["requirement"] == "V2G20-1502"
+    assert told["findings"][0]["frame"] == 4
+    assert told["connections"]["1"]["stopped"] == "Terminate"
+
+
+def test_check_as_junit_has_a_case_for_each_rule(bad: str) -> None:
+    suite = ElementTree.fromstring(run(app, ["check", bad, "--format", "junit"]).stdout)
+    assert len(suite.findall("testcase")) == len(RULES)
+    assert suite.get("failures") == "2"
+    failed = [case.get("name") for case in suite.findall("testcase") if case.find("failure") is not None]
+    assert failed == ["session.code", "timer.V2G_SECC_Msg_Performance_Time.DC_loop [V2G20-1502]"]
+
+
+def test_the_list_has_every_rule() -> None:
+    listed = run(app, ["check", "--list"]).stdout
+    assert {line.partition("\t")[0] for line in listed.splitlines()} >= set(RULES)
+
+
+def test_show_counts_repetitions_and_lists_them_on_request(good: str) -> None:
+    short, long = run(app, ["trace", "show", good]).stdout, run(app, ["trace", "show", good, "--all"]).stdout
+    assert "DC_ChargeLoopReq ×4" in short
+    assert long.count("DC_ChargeLoopReq") == 4
+    full = run(app, ["trace", "show", good, "--full"]).stdout
+    assert "EVTargetVoltage: 400 V" in full
+
+
+def test_diff_says_what_differs_and_only_that(good: str, tmp_path: Path) -> None:
+    assert run(app, ["trace", "diff", good, good]).exit_code == 0
+    other = rec.dc_bpt_dynamic(loops=5)
+    other.message("SessionSetupRes").evse_id = "XX"
+    for entry in other.entries[2:]:
+        entry.message.header.timestamp += 5
+    result = run(app, ["trace", "diff", good, written(tmp_path / "other.jsonl", other)])
+    assert result.exit_code == 1
+    assert "EVSEID: DE*HLC*E1 / XX" in result.stdout
+    assert "only right" in result.stdout
+    assert "TimeStamp" not in result.stdout
+
+
+def test_decode_reads_traces(good: str) -> None:
+    lines = run(app, ["decode", "--compact", good]).stdout.splitlines()
+    assert len(lines) == len(rec.dc_bpt_dynamic().entries)
+    assert json.loads(lines[2])["SessionSetupReq"]["EVCCID"] == "WMIHLC00000000001"
+
+
+@pytest.mark.parametrize("role", ["evcc", "secc"])
+def test_replay_in_this_process_goes_to_the_end(role: str) -> None:
+    recorded = DATA / "josev_iso20_DC_scheduled_EIM_tls1.3.jsonl"
+    result = run(app, ["trace", "replay", str(recorded), "--role", role])
+    assert result.exit_code == 0, result.output
+    assert "SessionStopReq → SessionStopRes" in result.stdout
+    assert "EVSEID: recorded UK123E1234, live DE*HLC*E000001" in result.stdout or role == "secc"
+
+
+def test_replay_says_where_the_live_peer_refuses(good: str) -> None:
+    result = run(app, ["trace", "replay", good])
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == "6 of 23 exchanges; ServiceDetailRes FAILED_ServiceIDInvalid"
+
+
+FOUND = {
+    "josev_iso20_DC_scheduled_EIM_tls1.3": {"service.parameter-forms"},
+    "everest_DC_dynamic_tls1.3": {
+        "loop.ev-limits",  # the rig reports a voltage of its own invention
+        "sequence.order",
+        "sequence.order.refusal",
+        "service.control-modes",
+    },
+    "everest_lenient_AC_BPT_scheduled_tls1.3": {
+        "schedule.no-price",
+        "service.control-modes",
+        "service.parameter-forms",
+    },
+    "josev_iso20_dc_certinstall": {"v2gtp.payload-type"},
+    "josev_iso20_dc_notify_SERVICE_RENEGOTIATION": {
+        "sap.choice-insecure",  # recorded over plain TCP
+        "sap.offer-insecure",
+        "service.parameter-forms",
+    },
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_foreign_sessions(name: str) -> None:
+    """What public stacks are known for is found in their sessions, and nothing else."""
+    told = json.loads(run(app, ["check", str(DATA / f"{name}.jsonl"), "--format", "json"]).stdout)
+    assert set(told["counts"]) == FOUND[name]
+
+
+def test_a_report_without_charts_needs_no_library(good: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    result = run(app, ["report", good, "--no-charts", "-o", str(page)])
+    assert result.exit_code == 0, result.output
+    assert "DC_ChargeLoopReq" in page.read_text(encoding="utf-8")
