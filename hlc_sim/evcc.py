@@ -59,6 +59,8 @@ class ChargeReport:
     soc_end: float
     tls: str = ""
     """Version, suite and group; empty without TLS."""
+    tls_remarks: tuple[str, ...] = ()
+    """What was tolerated in the SECC's certificates."""
     emaid: str = ""
     """Of the contract that the SECC authorized."""
 
@@ -71,6 +73,7 @@ async def charge(
     resume: PausedSession | None = None,
     secc_identity: bytes | None = None,
     tls: str = "",
+    tls_remarks: tuple[str, ...] = (),
 ) -> ChargeReport:
     """A whole session over an open link, which it closes."""
     battery = vehicle.battery
@@ -100,6 +103,7 @@ async def charge(
         soc_start=soc,
         soc_end=battery.soc,
         tls=tls,
+        tls_remarks=tls_remarks,
         emaid=_emaid_of(evcc),
     )
 

@@ -53,6 +53,8 @@ class ConnectionReport:
     deviations: list[Deviation] = field(default_factory=list)
     tls: str = ""
     """Version, suite and group; empty without TLS."""
+    tls_remarks: tuple[str, ...] = ()
+    """What was tolerated in the vehicle's certificates."""
     emaid: str = ""
     """Of the contract that was authorized."""
 
@@ -112,7 +114,7 @@ class Station:
                 report.ended = f"no secured connection: {str(error) or 'the TLS handshake took too long'}"
                 await trio.aclose_forcefully(stream)
                 return
-            report.tls = _tls_of(stream)
+            report.tls, report.tls_remarks = _tls_of(stream)
         link = Link(
             stream,
             Role.SECC,
@@ -253,11 +255,11 @@ async def serve(
         task_status.started()
 
 
-def _tls_of(stream: trio.abc.Stream) -> str:
+def _tls_of(stream: trio.abc.Stream) -> tuple[str, tuple[str, ...]]:
     from .transport.tls import TLSStream
-    from .trust import describe
+    from .trust import describe, remarks
 
-    return describe(stream.facts) if isinstance(stream, TLSStream) else ""
+    return (describe(stream.facts), remarks(stream.facts)) if isinstance(stream, TLSStream) else ("", ())
 
 
 def _emaid_of(secc: SECC) -> str:

@@ -259,6 +259,11 @@ def describe(facts: TLSFacts) -> str:
     return ", ".join(part for part in (version, facts.suite, facts.group) if part)
 
 
+def remarks(facts: TLSFacts) -> tuple[str, ...]:
+    """What was tolerated in the peer's certificates; all that is wrong, where they were not checked."""
+    return tuple(map(str, facts.verdict.faults)) if facts.verdict is not None else ()
+
+
 # -- pieces ----------------------------------------------------------------------------------------------
 
 

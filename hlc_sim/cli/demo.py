@@ -35,7 +35,7 @@ from ..transport import interface, tcp
 from ..transport.link import FrameRecord, Link
 from ..transport.sdp import SDPSink
 from ..transport.tls import secure
-from ..trust import StationTrust, VehicleTrust, describe, securing, station_of, vehicle_of
+from ..trust import StationTrust, VehicleTrust, describe, remarks, securing, station_of, vehicle_of
 from ..vehicle import Battery, Driver, SimulatedVehicle
 from . import summary
 from .errors import Exit
@@ -201,13 +201,13 @@ def run_demo(
             await nursery.start(serve, shared, [await meeting.listen()])
             plain, peer = await meeting.connect(record.sdp)
             stream = record.connect(plain, peer, tls=own is not None)
-            facts = ""
+            facts, tolerated = "", tuple[str, ...]()
             if own is not None:
                 tls = record.tls_config(own.tls)
                 assert tls is not None
                 secured = await secure(stream, tls, server_side=False)
                 record.tls(peer, secured.facts)
-                stream, facts = secured, describe(secured.facts)
+                stream, facts, tolerated = secured, describe(secured.facts), remarks(secured.facts)
             sink = record.sink(peer, view.record, battery=vehicle.battery)
             link = Link(stream, Role.EVCC, sink=sink)
             where = f"[bold]EV and charger on {escape(peer)}[/]"
@@ -221,7 +221,7 @@ def run_demo(
 
                 nursery.start_soon(refresh)
                 session = replace(settings.session(), **(own.settings if own else {}))
-                result = await charge(link, session, vehicle, tls=facts)
+                result = await charge(link, session, vehicle, tls=facts, tls_remarks=tolerated)
                 record.closed(peer, "EVCC", result.session.reason, result.session.deviations)
                 live.refresh()
             # The station sees the close of the connection; its report comes with it.

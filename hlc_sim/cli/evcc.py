@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
@@ -79,15 +79,12 @@ def run_evcc(
             peer = f"[{address[0]}]:{address[1]}"
             stream: trio.abc.Stream = line.carry(await tcp.connect(address))
             stream = record.connect(stream, peer, tls=tls is not None)
-            facts = ""
-            identity = None
+            known: dict[str, Any] = {}
             if tls is not None:
-                stream, facts, identity = await _secure_evcc(stream, tls, record, peer)
+                stream, known = await _secure_evcc(stream, tls, record, peer)
             sinks = [logging_sink("SECC")] if verbose else []
             link = Link(stream, Role.EVCC, sink=record.sink(peer, *sinks, battery=vehicle.battery))
-            result = await charge(
-                link, session_config, vehicle, resume=resume, secc_identity=identity, tls=facts
-            )
+            result = await charge(link, session_config, vehicle, resume=resume, **known)
             record.closed(peer, "EVCC", result.session.reason, result.session.deviations)
             results.append(result)
             resume = result.session.paused
@@ -131,9 +128,10 @@ async def _discover(
 
 async def _secure_evcc(
     stream: trio.abc.Stream, config: TLSConfig, record: RunTrace, peer: str
-) -> tuple[trio.abc.Stream, str, bytes | None]:
+) -> tuple[trio.abc.Stream, dict[str, Any]]:
+    """The secured stream, and what `charge` should know of it."""
     from ..transport.tls import TLSError, secure
-    from ..trust import describe, secc_identity
+    from ..trust import describe, remarks, secc_identity
 
     try:
         secured = await secure(stream, config, server_side=False)
@@ -142,7 +140,11 @@ async def _secure_evcc(
         record.closed(peer, "", str(error))
         raise
     record.tls(peer, secured.facts)
-    return secured, describe(secured.facts), secc_identity(secured)
+    return secured, {
+        "secc_identity": secc_identity(secured),
+        "tls": describe(secured.facts),
+        "tls_remarks": remarks(secured.facts),
+    }
 
 
 def _host_and_port(text: str) -> tuple[str, int] | tuple[str, int, int, int]:

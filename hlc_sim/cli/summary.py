@@ -53,6 +53,7 @@ def of_charge(report: ChargeReport) -> dict[str, Any]:
         "meter_charged_wh": meter.charged_energy_reading_wh if meter else None,
         "meter_discharged_wh": meter.bpt_discharged_energy_reading_wh if meter else None,
         "tls": report.tls,
+        "tls_remarks": list(report.tls_remarks),
         "deviations": [of_deviation(item) for item in session.deviations],
     }
 
@@ -69,6 +70,7 @@ def of_connection(report: ConnectionReport) -> dict[str, Any]:
         "bytes_sent": report.bytes_sent,
         "bytes_received": report.bytes_received,
         "tls": report.tls,
+        "tls_remarks": list(report.tls_remarks),
         "emaid": report.emaid or None,
         "deviations": [of_deviation(item) for item in report.deviations],
     }
@@ -114,6 +116,10 @@ def show_charge(console: Console, report: ChargeReport, title: str) -> None:
     table.add_row("energy", _energy(report))
     table.add_row("state of charge", f"{report.soc_start:.1f} % to {report.soc_end:.1f} %")
     table.add_row("transport", report.tls or "plain TCP (laboratory)")
+    if report.tls:
+        count = len(report.tls_remarks)
+        remarks = f", {count} remark{'s' if count > 1 else ''} (in --json)" if count else ""
+        table.add_row("certificates", f"trusted{remarks}")
     console.print(table)
     show_deviations(console, session.deviations)
 
