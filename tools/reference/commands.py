@@ -1,0 +1,48 @@
+"""The pages about commands, from the commands themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from rich.text import Text
+
+from hlc_sim.cli.app import app as hlc
+from hlc_sim.cli.errors import Exit
+from pki.cli import app as v2g_pki
+
+from .markdown import field_notes, prose, table
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    codes = [(code.value, code.name, field_notes(Exit).get(code.name, "All well.")) for code in Exit]
+    yield "hlc.md", f"{_page('hlc', hlc)}\n## Exit codes\n\n{table(('Code', '', ''), codes)}"
+    yield "v2g-pki.md", _page("v2g-pki", v2g_pki)
+
+
+def _page(name: str, app: typer.Typer) -> str:
+    command = typer.main.get_command(app)
+    parts = [f"# {name}", "Generated from the command itself.", _text(command.help)]
+    parts += _commands(command, name)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _commands(group: Any, path: str) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{path} {name}")
+            continue
+        context = command.context_class(command, info_name=f"{path} {name}")
+        parameters = [parameter for parameter in command.get_params(context) if parameter.name != "help"]
+        arguments = [p for p in parameters if p.param_type_name == "argument"]
+        usage = " ".join([path, name, "[OPTIONS]", *(p.metavar or f"{{{p.name}}}" for p in arguments)])
+        yield f"## {path} {name}\n\n`{usage}`\n\n{_text(command.help)}"
+        records = [record for p in parameters if (record := p.get_help_record(context))]
+        if records:
+            yield table(("Option", ""), ((f"`{names}`", _text(text)) for names, text in records))
+
+
+def _text(markup: str | None) -> str:
+    """Help without the markup of the terminal."""
+    return Text.from_markup(prose(markup)).plain

@@ -1,0 +1,93 @@
+"""Pages that are a table of the code: timers, the judge's rules, services, broken certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hlc_sim.scenario import library
+from iso15118.session.judge import RULES
+from iso15118.session.timers import TIMERS
+from iso15118.slac import timer_table
+from pki.broken import variants
+
+from .markdown import table
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    yield "timers.md", timers()
+    yield "rules.md", rules()
+    yield "broken-certificates.md", broken_certificates()
+    yield "scenarios.md", scenarios()
+
+
+def timers() -> str:
+    rows = [
+        (
+            f"`{timer.name}`",
+            timer.owner.value,
+            timer.kind.value,
+            f"{timer.seconds:g}",
+            "" if timer.relaxed is None else f"{timer.relaxed:g}",
+            timer.what + (f": {', '.join(timer.messages)}" if timer.messages else ""),
+            ", ".join(timer.requirements),
+            timer.evidence,
+        )
+        for timer in TIMERS
+    ]
+    head = ("Timer", "Side", "Kind", "s", "s, relaxed", "What", "Requirements", "Seen in")
+    slac = [(f"`{row.name}`", row.side, f"{row.value:g}", row.unit, row.use) for row in timer_table()]
+    return (
+        "# Timers\n\n"
+        "Generated from `iso15118.session.timers` and `iso15118.slac.Timing`. An *error* timer ends the\n"
+        "session; a *performance* time is what a side must keep and nobody may abort on. The relaxed\n"
+        'profile (`timers = "relaxed"`) is for stacks that are slow.\n\n'
+        f"## Sessions\n\n{table(head, rows)}\n"
+        f"## SLAC\n\n{table(('Timer or counter', 'Side', 'Value', 'Unit', 'What'), slac)}"
+    )
+
+
+def rules() -> str:
+    rows = [
+        (
+            f"`{rule.id}`",
+            rule.severity.value,
+            rule.binds.value if rule.binds else "both",
+            ", ".join(rule.requirements),
+            rule.text,
+        )
+        for rule in sorted(RULES.values(), key=lambda rule: rule.id)
+    ]
+    head = ("Rule", "Severity", "Binds", "Requirements", "What it asks")
+    return f"# Rules of the judge\n\nGenerated; `hlc check --list` prints the same.\n\n{table(head, rows)}"
+
+
+def broken_certificates() -> str:
+    rows = [
+        (
+            f"`{v.name}`",
+            v.role,
+            v.verdict,
+            ", ".join(map(str, sorted(v.alerts))) or v.response or "",
+            v.rule or "",
+            v.wrong,
+        )
+        for v in variants().values()
+    ]
+    head = ("Variant", "Presented as", "Verdict", "TLS alert or response", "Rule", "What is wrong")
+    return (
+        "# Broken certificates\n\n"
+        "Generated; `v2g-pki break` makes them. *Verdict* is what a sound device owes: `reject`, `accept`,\n"
+        f"or `remark` (accept and report).\n\n{table(head, rows)}"
+    )
+
+
+def scenarios() -> str:
+    rows = [
+        (f"`{name}`", scenario.tests.value, scenario.title, scenario.sound, ", ".join(scenario.requirements))
+        for name, scenario in library().items()
+    ]
+    head = ("Scenario", "Under test", "What happens", "What a sound device does", "Requirements")
+    return (
+        "# Scenarios\n\nGenerated from the library; `hlc scenario run NAME` runs one against a device.\n\n"
+        f"{table(head, rows)}"
+    )
