@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from iso15118.session.events import Severity
+from iso15118.session.judge import Finding
 from iso15118.session.judge.scale import Result
 
 from ..trace import events as ev
@@ -52,6 +53,7 @@ def build(events: Iterable[ev.Event], *, name: str, lab_plain_tcp: bool = False,
         found=found,
         header=found.header,
         verdict=found.verdict,
+        groups=_groups(found),
         tiles=_tiles(found),
         facts=_facts(found),
         lines=_with_outlines(found.lines),
@@ -121,6 +123,15 @@ def _tiles(found: Collected) -> list[tuple[str, str, str]]:
     if "meter" in found.facts:
         tiles.append(("meter", found.facts["meter"], ""))
     return tiles
+
+
+def _groups(found: Collected) -> list[tuple[str, list[Finding]]]:
+    """Findings by rule, the worst first."""
+    grouped: dict[str, list[Finding]] = {}
+    for finding in found.verdict.findings:
+        grouped.setdefault(finding.rule.id, []).append(finding)
+    order = list(Severity)
+    return sorted(grouped.items(), key=lambda item: order.index(item[1][0].severity))
 
 
 def _duration(seconds: float) -> str:

@@ -30,7 +30,11 @@ def brief(event: ev.Frame) -> str:
     """The few values of a message that say what it does."""
     if event.message is None:
         return event.error
-    found = [str(event.message[name]) for name in _DETAILS if name in event.message]
+    found = [
+        f"{name} {value}" if isinstance(value, int) else str(value)
+        for name in _DETAILS
+        if (value := event.message.get(name)) is not None
+    ]
     return ", ".join(value for value in found if value != "OK" or len(found) == 1)
 
 
