@@ -461,7 +461,8 @@ def attack(
     need_scapy()
     import trio
 
-    from .attacks import ATTACKS, NotPermitted, Permit, attacker
+    from .attacks import NotPermitted, Permit, attacker
+    from .attacks_matched import ATTACKS
 
     chosen = [each for each in ATTACKS.values() if each.against == against.upper()]
     if show:

@@ -15,12 +15,13 @@ pytest.importorskip("scapy")
 from scapy.utils import RawPcapReader
 
 from hlc_sim.powerline.attach import RunningPowerline
-from hlc_sim.powerline.attacks import ATTACKS, NotPermitted, Permit, attacker
+from hlc_sim.powerline.attacks import NotPermitted, Permit, attacker
+from hlc_sim.powerline.attacks_matched import ATTACKS
 from hlc_sim.powerline.families import family
 from hlc_sim.powerline.matching import ev_slac, evse_slac
 from hlc_sim.powerline.simulated import Powerline
 from hlc_sim.powerline.wire import build
-from iso15118.slac import EvSlacConfig, SimulatedLine
+from iso15118.slac import EvseSlacConfig, EvSlacConfig, SimulatedLine, Timing
 from iso15118.slac import messages as m
 
 EV, EVSE, ROGUE = (bytes.fromhex(text) for text in ("020000000e01", "0200000005e1", "020000000bad"))
@@ -32,13 +33,23 @@ def autojump_clock() -> trio.testing.MockClock:
 
 
 @asynccontextmanager
-async def line(rogue_role: str, targets: set[bytes], tmp_path, *, car=None, exposed=False):
+async def line(
+    rogue_role: str,
+    targets: set[bytes],
+    tmp_path,
+    *,
+    car=None,
+    exposed=False,
+    leaks=False,
+    evse=None,
+    keys=None,
+):
     """A station (and a car, if wanted) with an attacker's modem beside them; yields (attacker, station,
     pilot)."""
     powerline = Powerline(seed=6)
     powerline.add("ev", "qca7000", "EV")
     powerline.add("evse", family("qca7000").but(manageable_over_line=exposed), "EVSE")
-    powerline.add("rogue", "qca7000", rogue_role)
+    powerline.add("rogue", family("qca7000").but(leaks_unicast=leaks), rogue_role)
     powerline.set_attenuation("rogue", "ev", 45)
     pilot = SimulatedLine()
     async with AsyncExitStack() as stack:
@@ -56,8 +67,9 @@ async def line(rogue_role: str, targets: set[bytes], tmp_path, *, car=None, expo
         evse = await stack.enter_async_context(
             evse_slac(
                 live.memory_link(powerline.modems["evse"], EVSE),
+                config=evse,
                 control_pilot=pilot.evse,
-                entropy=random.Random(1).randbytes,
+                entropy=keys or random.Random(1).randbytes,
             )
         )
         await trio.sleep(2)
@@ -77,10 +89,11 @@ async def line(rogue_role: str, targets: set[bytes], tmp_path, *, car=None, expo
 
 
 ON_MODEM = {"key over the line", "remote management"}
+PASSIVE = {"listen for keys"}
 
 
 @pytest.mark.parametrize(
-    "name", [a.name for a in ATTACKS.values() if a.against == "EVSE" and a.name not in ON_MODEM]
+    "name", [a.name for a in ATTACKS.values() if a.against == "EVSE" and a.name not in ON_MODEM | PASSIVE]
 )
 async def test_our_station_withstands(name, tmp_path, autojump_clock):
     async with line("EV", {EVSE}, tmp_path) as (bench, station, _):
@@ -99,6 +112,47 @@ async def test_an_exposed_modem_is_told_from_a_closed_one(name, exposed, tmp_pat
         assert bench.powerline.modems["evse"].mac == modem
         finding = await ATTACKS[name].run(bench)
         assert finding.good is not exposed
+
+
+@pytest.mark.parametrize(
+    ("name", "weak", "words"),
+    [
+        ("key hygiene", {"keys": lambda size: random.Random(3).randbytes(size)}, "the same key twice"),
+        ("key hygiene", {"keys": lambda size: bytes(range(65, 65 + size))}, "key printable characters only"),
+        (
+            "an EV that takes its time",
+            {"evse": EvseSlacConfig(EVSE, timing=Timing(TT_EVSE_match_session=9))},
+            "9.97 s after the report ignored",
+        ),
+        (
+            "an EV that takes its time",
+            {"evse": EvseSlacConfig(EVSE, timing=Timing(TT_EVSE_match_session=20))},
+            "10.5 s after the report answered",
+        ),
+    ],
+)
+async def test_a_weak_station_is_found_out(name, weak, words, tmp_path, autojump_clock):
+    async with line("EV", {EVSE}, tmp_path, **weak) as (bench, _, _pilot):
+        finding = await ATTACKS[name].run(bench)
+        assert finding.good is False
+        assert words in finding.observed
+
+
+@pytest.mark.parametrize(
+    ("role", "leaks", "good"), [("EV", False, None), ("EV", True, False), ("EVSE", False, True)]
+)
+async def test_a_leaking_modem_hears_the_key(role, leaks, good, tmp_path, autojump_clock):
+    """A modem set up for EVs is not even told that an EV asks."""
+    async with line(role, {EVSE}, tmp_path, car=EvSlacConfig(EV), leaks=leaks) as (bench, station, pilot):
+        pilot.plug()
+        finding = await ATTACKS["listen for keys"].run(bench)
+        assert (await station.matched()).ev_mac == EV
+        assert finding.good is good, finding.observed
+
+
+async def test_without_a_matching_there_is_nothing_to_hear(tmp_path, autojump_clock):
+    async with line("EV", {EVSE}, tmp_path) as (bench, _, _pilot):
+        assert (await ATTACKS["listen for keys"].run(bench)).good is None
 
 
 @pytest.mark.parametrize("name", ["early report", "contradicting confirmations", "forged match"])
