@@ -134,6 +134,7 @@ class _Driver:
                 try:
                     reply = await self._carry_out(step)
                 except PeerFault as fault:
+                    fault.side, self._side = tuple(self._side), []
                     step = exchange.throw(fault)
                 else:
                     step = exchange.send(reply)

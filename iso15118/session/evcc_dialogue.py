@@ -23,6 +23,7 @@ from .evcc_steps import (
     MessageTimeout,
     Outcome,
     PausedSession,
+    PeerFault,
     Post,
     Receive,
     Reply,
@@ -375,8 +376,18 @@ class Dialogue:
                     step = Wait(min(step.seconds, self._next_side_event()))
                 reply = yield step
                 self._take(step, reply)
+            except PeerFault as fault:
+                error = self._told_beside(fault)
             except Exception as fault:
                 error = fault
+
+    def _told_beside(self, fault: PeerFault) -> Exception:
+        """What ends the session: a FAILED response on a side stream explains silence on the main one."""
+        try:
+            self._take(Wait(0.0), Reply(self.now, side=fault.side))
+        except Exception as reason:
+            return reason
+        return fault
 
     def _post_sides(self) -> Exchange[None]:
         for side in list(self._sides.values()):

@@ -87,7 +87,11 @@ Exchange: TypeAlias = Generator[Step, Reply, T]
 
 
 class PeerFault(Exception):
-    """Thrown into the generator by its driver; ends the session."""
+    """Thrown into the generator by its driver; ends the session. `side` is what came on side streams until
+    then: it may say why.
+    """
+
+    side: tuple[Incoming, ...] = ()
 
 
 class MessageTimeout(PeerFault):

@@ -254,7 +254,8 @@ async def test_a_meter_reading_signed_with_another_key_is_refused(
     other: Any = mint()["vehicle"].key
     lab.station_config = {"site": Site(wishes=tuple(METERING))}
     report = await lab.charge(sign_metering=lambda request, contract: sign_message(request, other))
-    assert not report.session.ok
+    assert report.session.outcome is Outcome.FAILED_RESPONSE
+    assert report.session.response_code is ResponseCode.FAILED_MeteringSignatureNotValid
     assert any("metering signature is wrong" in text for text in lab.texts())
 
 
