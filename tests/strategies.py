@@ -1,5 +1,4 @@
-"""Hypothesis strategies for messages, derived from the schema: whatever the message classes declare, these
-can build.
+"""Hypothesis strategies for messages, derived from the schema: any valid message can be built.
 
     @given(messages("iso20_dc"))
     def test_something(message): ...

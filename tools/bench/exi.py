@@ -1,9 +1,9 @@
 """How long EXI takes: twelve messages, decoded and encoded, by the compiled and by the interpreted kernel.
 
-    python -m tools.bench.exi                      a table of medians in microseconds python -m
-    tools.bench.exi --josev PYTHON       beside Josev's codec; PYTHON is that of a venv with
-    iso15118==0.31.2 python -m tools.bench.exi --markdown           the table as it stands in
-    docs/benchmarks-exi.md
+    python -m tools.bench.exi                  medians in microseconds
+    python -m tools.bench.exi --josev PYTHON   beside Josev's codec; PYTHON: of a venv with iso15118==0.31.2
+    python -m tools.bench.exi --least          the least of the rounds, for a busy machine
+    python -m tools.bench.exi --markdown       the table as it stands in docs/benchmarks-exi.md
 
 Every figure is the median of rounds in which the codecs take turns, so that a slow moment of the machine
 falls on all alike. What counts is the ratio within one run. Decoding gives message objects, encoding starts
