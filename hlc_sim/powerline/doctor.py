@@ -28,6 +28,7 @@ from . import netns
 from .host import Host
 from .interface import Interface, inspect, multicast_loops
 from .modems import Modem, Unsupported, detect
+from .path import widest
 from .rawsocket import RawLink
 
 Role = Literal["ev", "evse"]
@@ -102,6 +103,8 @@ async def examine(
             host = Host(link)
             nursery.start_soon(host.run)
             await _modem(report, host, found, role, change_key)
+            if any(c.name == "link" and c.status is Status.OK for c in report.checks):
+                await _path(report, found, namespace)
             nursery.cancel_scope.cancel()
     finally:
         _, dropped = link.statistics()
@@ -305,6 +308,25 @@ async def _line(report: Report, modem: Modem, role: Role) -> None:
     members = await modem.members() if link else []
     shown = ", ".join(map(mac_text, members)) or {True: "up", False: "down", None: "not told"}[link]
     report.add("link", Status.OK if link else Status.SKIP, shown)
+
+
+async def _path(report: Report, found: Interface, namespace: str | None) -> None:
+    """Certificates fill packets: a link that carries SDP may still stop a TLS handshake."""
+    try:
+        peer, size = await widest(found, (1500, 1280), namespace)
+    except OSError as error:
+        report.add("path mtu", Status.WARN, error.strerror or str(error), "see mtu and link-local address")
+        return
+    if not peer:
+        report.add("path mtu", Status.SKIP, "no host on the link answers an echo")
+        return
+    shown = (
+        f"{size} bytes to {peer} and back"
+        if size
+        else f"no packet of 1280 bytes reaches {peer} and comes back"
+    )
+    fix = "MTU 1500 at both ends, no bridge or tunnel with less between; IPv6 needs 1280 at the least"
+    report.judge("path mtu", size == 1500, shown, fix, bad=Status.FAIL if size == 0 else Status.WARN)
 
 
 def table(report: Report) -> Any:

@@ -17,7 +17,7 @@ from hlc_sim.powerline import netns
 from hlc_sim.powerline.doctor import Status, examine, table
 from hlc_sim.powerline.families import family
 from hlc_sim.powerline.lab import powerline_lab
-from hlc_sim.powerline.matching import evse_slac
+from hlc_sim.powerline.matching import ev_slac, evse_slac
 from hlc_sim.powerline.simulated import Powerline
 
 pytestmark = [
@@ -197,6 +197,27 @@ async def test_no_station():
     assert report["stations"].status is Status.WARN
     assert report["key"].status is Status.SKIP
     assert report.failed == []
+
+
+@pytest.mark.parametrize(
+    ("passes", "status", "words"),
+    [
+        (2000, Status.OK, "1500 bytes to fe80::48:4cff:fe43:2 and back"),
+        (1400, Status.WARN, "1280 bytes to"),
+        (1000, Status.FAIL, "no packet of 1280 bytes"),
+    ],
+)
+async def test_packets_too_large_for_the_link(passes, status, words):
+    async with powerline_lab(bench(), prefix=PREFIX) as lab:
+        port = lab.ports["evse"]
+        deliver = port.deliver
+        port.deliver = lambda frame: deliver(frame) if len(frame) < passes else None
+        async with evse_slac(lab.link("evse")), ev_slac(lab.link("ev")) as car:
+            await car.matched()
+            await trio.sleep(1)
+            report = await examine("plc0", "ev", namespace=NAMESPACE)
+    assert report["path mtu"].status is status
+    assert words in report["path mtu"].detail
 
 
 async def test_a_clock_that_is_not_set():
