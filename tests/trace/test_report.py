@@ -50,8 +50,8 @@ def test_the_page_refers_to_nothing_outside() -> None:
 
 
 def test_a_long_recording_makes_a_page_of_bounded_size() -> None:
-    short = build(rec.dc_bpt_dynamic(loops=600).events(), name="x", charts=False)
-    long = build(rec.dc_bpt_dynamic(loops=2400).events(), name="x", charts=False)
+    short = build(rec.dc_bpt_dynamic(loops=400).events(), name="x", charts=False)
+    long = build(rec.dc_bpt_dynamic(loops=1000).events(), name="x", charts=False)
     assert "messages of the charge loop are not shown" in long
     assert len(long) < 1.1 * len(short)
 
