@@ -114,7 +114,8 @@ def profile(
         time_anchor=anchor,
         control_mode=control_mode,
         ev_power_profile_entries=common.EVPowerProfileEntryList(
-            ev_power_profile_entry=[_entry(interval) for interval in intervals]
+            # A schedule may last no time at all; the profile must have an entry.
+            ev_power_profile_entry=[_entry(item) for item in intervals] or [_entry(Interval(1, (0.0,)))]
         ),
     )
 
