@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import count
+
+from msgspec import Struct
 
 from .schema import (
     UNBOUNDED,
@@ -55,8 +56,7 @@ class Position(Enum):
     CONTENT = auto()
 
 
-@dataclass(slots=True, eq=False)
-class Production:
+class Production(Struct, eq=False):
     """One event. `declaration` is what it declares, `held` the particle that says where Python holds it.
 
     `count` is what the list counter becomes: 0 leaves it alone, -1 adds one, anything else sets it. With a
@@ -72,12 +72,11 @@ class Production:
     full: State | None = None
 
 
-@dataclass(slots=True, eq=False)
-class State:
+class State(Struct, eq=False):
     """`content` is where content goes on after an escape from before it (content2 in 8.5.4.4.1)."""
 
     position: Position
-    productions: list[Production] = field(default_factory=list)
+    productions: list[Production] = []
     content: State | None = None
 
     @property
@@ -130,8 +129,7 @@ _Items = tuple[tuple[_Node, int], ...]
 """What remains of a content model: nodes, each with the number of its occurrences met."""
 
 
-@dataclass(slots=True)
-class _Step:
+class _Step(Struct):
     """One way to go on: an occurrence of `node`, and what then remains."""
 
     node: _Node

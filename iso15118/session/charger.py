@@ -10,9 +10,10 @@ body must be written.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from ..messages.common_types import DisplayParameters, EVSENotification, Receipt
 from .values import ACGrid, ACLimits, DCLimits, MeterReading, MobilityNeeds, PerPhase
@@ -57,15 +58,14 @@ class ControlPilot(Enum):
     F = "F"
 
 
-@dataclass(frozen=True, slots=True)
-class VehicleReport:
+class VehicleReport(Struct, frozen=True):
     """The newest the EV said of itself; limits of a charge loop are merged into those of parameter
     discovery.
     """
 
     ac: ACLimits | None = None
     dc: DCLimits | None = None
-    needs: MobilityNeeds = field(default_factory=MobilityNeeds)
+    needs: MobilityNeeds = MobilityNeeds()
     display: DisplayParameters | None = None
     present_voltage: float | None = None
     """At the EV inlet, V (DC)."""
@@ -75,8 +75,7 @@ class VehicleReport:
     """var (AC)."""
 
 
-@dataclass(frozen=True, slots=True)
-class DCOutput:
+class DCOutput(Struct, frozen=True):
     """Measured at the EVSE output, V and A, and which limit holds the output below what was asked."""
 
     voltage: float
@@ -86,8 +85,7 @@ class DCOutput:
     voltage_limited: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ACOutput:
+class ACOutput(Struct, frozen=True):
     """What the station wants the EV to draw, and what it measures; None is not stated."""
 
     target_active_power: PerPhase | None = None
@@ -96,8 +94,7 @@ class ACOutput:
     present_active_power: PerPhase | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleRequest:
+class ScheduleRequest(Struct, frozen=True):
     """What the EV asks of the schedule. `max_points` caps the entries of each schedule [V2G20-1056]."""
 
     needs: MobilityNeeds
@@ -106,8 +103,7 @@ class ScheduleRequest:
     """BPT, scheduled mode: what the EV would feed back, and at what price."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleOffer:
+class ScheduleOffer(Struct, frozen=True):
     """The station's answer: tuples in scheduled mode; needs and one price schedule in dynamic mode."""
 
     tuples: tuple[common.ScheduleTuple, ...] = ()
@@ -117,8 +113,7 @@ class ScheduleOffer:
     go_to_pause: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What the site wants of the EV. `within` is the time to react in s; None takes the standard's value."""
 
     notification: EVSENotification

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields, replace
+
+from msgspec.structs import replace
 
 from ..messages import ac, common, dc
 from ..messages.common_types import ChargeLoopRes, EVSENotification, ResponseCode
@@ -424,9 +425,9 @@ class Transfer(SideStreams):
 
 
 _BOUNDS: tuple[tuple[str, Callable[[float, float], float]], ...] = tuple(
-    (item.name, min if item.name.startswith("max") else max)
-    for item in fields(DCLimits)
-    if item.name.startswith(("max", "min"))
+    (name, min if name.startswith("max") else max)
+    for name in DCLimits.__struct_fields__
+    if name.startswith(("max", "min"))
 )
 
 

@@ -8,8 +8,9 @@ scheduled or dynamic.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ..messages import ac, common, dc
 from ..messages.common_types import RationalNumber

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..messages import common
 from ..messages.common_types import RationalNumber
@@ -23,16 +25,14 @@ LONGEST = 2**32 - 1
 """Seconds that one entry can say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """`seconds` at `power` W, per phase as the schedule states it."""
 
     seconds: int
     power: PerPhase
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRequest:
+class PlanRequest(Struct, frozen=True):
     """What a plan is made from. `charge_power` and `discharge_power` are the greatest that both sides can do,
     in W.
     """
@@ -49,8 +49,7 @@ class PlanRequest:
     """Plan to discharge."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The chosen tuple, the profile the EV will follow from `anchor` on, and what it made of the power
     tolerance.
     """

@@ -7,8 +7,9 @@ test. Requirement ids are the number only, as in "V2G20-460"; None where no publ
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Severity(StrEnum):
@@ -30,8 +31,7 @@ class Role(StrEnum):
         return Role.SECC if self is Role.EVCC else Role.EVCC
 
 
-@dataclass(frozen=True, slots=True)
-class Deviation:
+class Deviation(Struct, frozen=True):
     """`offender` deviated; `frame` counts the session's V2GTP frames both ways from 1, 0 before any."""
 
     severity: Severity

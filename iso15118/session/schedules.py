@@ -7,8 +7,9 @@ from its TimeAnchor; each is a ceiling for its interval [V2G20-2138].
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import Struct
 
 from ..messages import common
 from ..messages.common_types import RationalNumber
@@ -23,8 +24,7 @@ offered).
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One interval of a schedule or profile, in Unix s and W."""
 
     start: float
@@ -220,8 +220,7 @@ def _with(
 # -- checking ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Excess:
+class Excess(Struct, frozen=True):
     """Where a profile leaves its schedule: W over the ceiling from `time` on; `rounding` if within the
     slack.
     """

@@ -8,8 +8,9 @@ that is wrong gives the response code. What the messages mean is in the `secc_*`
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from ..messages import ac, common, dc
 from ..messages._declare import Node

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from ..messages.common_types import ResponseCode
 from .services import (
     FAMILY_OF_NAMESPACE,
@@ -33,8 +35,7 @@ Entropy = Callable[[int], bytes]
 """Gives that many bytes from a cryptographically secure source [V2G20-835]."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """The connection that carries the session."""
 
     tls: bool = True
@@ -47,8 +48,7 @@ class Link:
     """Serve -20 on a link that is not TLS 1.3, against [V2G20-2356]."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContractVerdict:
+class ContractVerdict(Struct, frozen=True):
     """What became of a contract: a code of AuthorizationRes; `pending` while the backend is asked."""
 
     code: ResponseCode = ResponseCode.OK
@@ -59,8 +59,7 @@ class ContractVerdict:
     """What was tolerated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(Struct, frozen=True):
     """What the provisioning service delivered; None for `data` means: refused with `code`, or still
     working.
     """
@@ -78,8 +77,7 @@ class Installation:
     """What was tolerated in the request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Struct, frozen=True):
     """Where certificates and signatures are judged; the session itself knows neither.
 
     `authorize_contract` gets the request, its challenge already compared, and `install_certificate` the
@@ -200,8 +198,7 @@ class Closing(Enum):
     AFTER_PEER = "wait 5 s for the EV to close, then close"
 
 
-@dataclass(frozen=True, slots=True)
-class PausedSession:
+class PausedSession(Struct, frozen=True):
     """What is kept of a paused session: authorization stays valid [V2G20-1844], services are not negotiated
     again.
     """

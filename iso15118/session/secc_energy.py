@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ..messages import ac, common, dc
 from ..messages.common_types import Processing, ResponseCode

@@ -12,8 +12,10 @@ outstanding request each; `SIDE_STREAMS` says in which phases of the main stream
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..messages._declare import Node
 from ..messages.app_protocol import SupportedAppProtocolReq, SupportedAppProtocolRes
@@ -83,8 +85,7 @@ for _row in ROWS:
         _BY_RESPONSE[_key] = (*_BY_RESPONSE.get(_key, ()), _row)
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """Where a session is. `pending` is a request that has no response yet."""
 
     row: Row = ROW["connection"]
@@ -121,15 +122,13 @@ _IDLE = {row.stream: row for row in SIDE_ROWS if not row.after and row.stream is
 INITIAL = State()
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(Struct, frozen=True):
     """The request may be answered; `note` says that only some stacks would, and what the standard expects."""
 
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Struct, frozen=True):
     """A message out of its order."""
 
     message: str

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from msgspec import Struct
+
 from ..messages.common import ChargeProgress, ChargingSession
 from ..messages.common_types import Processing, ResponseCode
 from ..v2gtp import PayloadType
@@ -70,8 +72,7 @@ class Phase(StrEnum):
     CHECKING_OUT = "Checking out"
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """A request, its response, and the state it was sent in: what a row's condition looks at."""
 
     state: State

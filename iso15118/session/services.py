@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from msgspec import Struct
+
 from ..messages import common
 from ..messages.app_protocol import AppProtocol
 from ..messages.common_types import RationalNumber
@@ -291,8 +293,7 @@ def parameter_value(item: common.Parameter) -> bool | int | float | str | None:
     return None if item.rational_number is None else float(item.rational_number)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """A parameter set as understood: `mode` is None if it cannot be used; `problems` and `notes` say why and
     what was tolerated.
     """
@@ -387,8 +388,7 @@ class Protocol:
     minor: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What was chosen of an EV's offer, and whether its minor version differs from ours."""
 
     offer: AppProtocol

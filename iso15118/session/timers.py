@@ -8,8 +8,9 @@ as elsewhere, as the public stacks do, and for responses of stacks that are slow
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from .events import Role
 
@@ -19,8 +20,7 @@ class Kind(StrEnum):
     PERFORMANCE = "performance"
 
 
-@dataclass(frozen=True, slots=True)
-class Timer:
+class Timer(Struct, frozen=True):
     """`seconds` bounds what `what` says; `messages` are names without Req/Res, empty means every other
     message.
     """

@@ -7,8 +7,9 @@ symmetric three-phase one, three numbers are L1, L2, L3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 PerPhase: TypeAlias = tuple[float] | tuple[float, float, float]
 
@@ -18,8 +19,7 @@ def total(value: PerPhase) -> float:
     return float(sum(value))
 
 
-@dataclass(frozen=True, slots=True)
-class ACLimits:
+class ACLimits(Struct, frozen=True):
     """Active power in W. Discharge limits are None where discharge is not possible."""
 
     max_charge: PerPhase
@@ -28,8 +28,7 @@ class ACLimits:
     min_discharge: PerPhase | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ACGrid:
+class ACGrid(Struct, frozen=True):
     """What the EVSE tells of its AC connection: Hz, W, % of nominal power per minute."""
 
     frequency: float = 50.0
@@ -37,8 +36,7 @@ class ACGrid:
     ramp: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DCLimits:
+class DCLimits(Struct, frozen=True):
     """W, A, V. Discharge limits are None where discharge is not possible."""
 
     max_charge_power: float
@@ -55,8 +53,7 @@ class DCLimits:
     """Greatest change of power in % per minute; EVSE only."""
 
 
-@dataclass(frozen=True, slots=True)
-class MobilityNeeds:
+class MobilityNeeds(Struct, frozen=True):
     """When the driver leaves and with what.
 
     `departure` is in seconds from now. Energies (Wh) are from now to the named state of charge, negative
@@ -73,8 +70,7 @@ class MobilityNeeds:
     min_v2x_energy: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MeterReading:
+class MeterReading(Struct, frozen=True):
     """Registers of the current service session [V2G20-902]: Wh, varh, Unix s."""
 
     meter_id: str

@@ -4,11 +4,12 @@ fall as energy flows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from hlc_sim.charger.simulated import SimulatedCharger
 from hlc_sim.vehicle.battery import Battery

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from ...messages._declare import Node
 from ...messages.app_protocol import SupportedAppProtocolReq, SupportedAppProtocolRes
@@ -174,7 +177,7 @@ class Judge:
 
     def link(self, facts: LinkFacts) -> None:
         """What became known of the link; before supportedAppProtocol, if it is to count."""
-        self.context.link = replace(facts, lab=facts.lab or self.context.link.lab)
+        self.context.link = dataclasses.replace(facts, lab=facts.lab or self.context.link.lab)
 
     def link_up(self, time: float) -> None:
         """When the data link came up, or the earliest sign that it was."""
@@ -284,7 +287,7 @@ class Judge:
         if name == "supportedAppProtocolReq":
             return
         family = _FAMILY_OF_MESSAGE.get(name[:3])
-        self._state = State(row=replace(self._state.row, next=(name,)), family=family)
+        self._state = State(row=dataclasses.replace(self._state.row, next=(name,)), family=family)
         if name.endswith("ChargeLoopReq") or name.startswith(("PowerDelivery", "DC_Welding")):
             self._state = replace(self._state, running=True, prepared=True)
 
