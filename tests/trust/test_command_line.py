@@ -145,3 +145,35 @@ def test_demo(options: tuple[str, ...], authorization: str, tls: str, tmp_path: 
     data = json.loads(report.read_text())
     assert (data["ok"], data["authorization"], data["tls"]) == (True, authorization, tls)
     assert data["seconds"] < 10
+
+
+def test_plug_and_charge_from_files_one_by_one(directory: Path, tmp_path: Path) -> None:
+    """No PKI directory on either side: a station that knows a contract root, a vehicle with one contract."""
+
+    def table(own: str, *roots: str, **more: str) -> str:
+        listed = ", ".join(f'"{directory}/certs/{root}.pem"' for root in roots)
+        lines = [f'cert = "{directory}/chains/{own}.pem"', f'key = "{directory}/keys/{own}.key"']
+        lines += [f"roots = [{listed}]", *(f"{name} = {value}" for name, value in more.items())]
+        return "[trust]\n" + "\n".join(lines) + "\n"
+
+    contract = f'"{directory}/chains/contract.pem"', f'"{directory}/keys/contract.key"'
+    station, vehicle = tmp_path / "station.toml", tmp_path / "vehicle.toml"
+    station.write_text(
+        table("secc", "oem_root", "v2g_root", contract_roots=f'["{directory}/certs/mo_root.pem"]')
+    )
+    vehicle.write_text(table("vehicle", "v2g_root", contract=contract[0], contract_key=contract[1]))
+    with secc("--config", str(station)) as port:
+        report = tmp_path / "evcc.json"
+        connect = ("--connect", f"[::1]:{port}", "--speed", "2000", "--loops", "3")
+        result = hlc("evcc", "--config", str(vehicle), *connect, "--json", str(report))
+        assert result.exit_code == 0, result.output
+        data = json.loads(report.read_text())
+        assert data["authorization"] == "PnC"
+        assert data["emaid"] == "DEHLCC12345678"
+
+
+def test_a_key_that_is_not_of_the_certificate_is_refused(directory: Path) -> None:
+    files = ("--cert", directory / "chains/vehicle.pem", "--key", directory / "keys/secc.key")
+    result = hlc("evcc", *map(str, files), "--root", str(directory / "certs/v2g_root.pem"))
+    assert result.exit_code == 2
+    assert "is not the key of the first certificate" in " ".join(result.output.split())
