@@ -16,7 +16,7 @@ from iso15118.xml import schema_errors, to_xml
 from ..messages.vectors import SETS
 from ..strategies import messages
 
-EXAMPLES = 15 if os.environ.get("HLC_EXI_INTERPRETED") == "1" else 40
+EXAMPLES = 8 if os.environ.get("HLC_EXI_INTERPRETED") == "1" else 25
 """Fewer in the second run of these tests, with the interpreted kernel."""
 COMMON = settings(
     derandomize=True,
