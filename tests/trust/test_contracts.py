@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, utils
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from iso15118 import exi
 from iso15118.exi import SchemaSet
@@ -309,3 +312,32 @@ def test_garbage_in_the_chain_is_a_validation_error() -> None:
     message = request(client, credential(mint()))
     message.authorization_mode.contract_certificate_chain.certificate = b"\x30\x03abc"
     assert answer(client, message).response_code is ResponseCode.WARNING_CertificateValidationError
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_is_flipped_only_what_was_signed_is_accepted(data: st.DataObject) -> None:
+    """Bits of the encoded request: a message that is accepted has the signed content of the original."""
+    client, octets, original = encoded_request()
+    client = client.fork()
+    damaged = bytearray(octets)
+    for _ in range(data.draw(st.integers(1, 3))):
+        bit = data.draw(st.integers(16, 8 * len(octets) - 1))
+        damaged[bit // 8] ^= 0x80 >> bit % 8
+    try:
+        message = exi.decode(bytes(damaged), SchemaSet.ISO20_COMMON)
+    except exi.EXIDecodeError:
+        return
+    response = client.send(message)
+    if isinstance(message, common.AuthorizationReq) and response.response_code.is_ok:
+        assert message.authorization_mode == original.authorization_mode
+        assert signature_of(message).signature_value == signature_of(original).signature_value
+
+
+@cache
+def encoded_request() -> tuple[Client, bytes, common.AuthorizationReq]:
+    client = station(judge_of(mint()))
+    message = request(client, credential(mint()))
+    octets = exi.encode(message)
+    assert answer(client.fork(), message).response_code is ResponseCode.OK
+    return client, octets, message
