@@ -131,10 +131,10 @@ async def powerline(console: Console, security: Security) -> AsyncIterator[Power
                 closing(lab.link("next")) as far,
             ):
                 async with (
+                    until_signalled(),
                     evse_slac(far, config=EvseSlacConfig(bytes(6), answer_unplugged=True)),
                     station_link(evse, control_pilot=pilot.evse) as station,
                     vehicle_link(ev, control_pilot=pilot.ev, observer=observe) as vehicle,
-                    until_signalled(),
                 ):
                     for name, side in (("EV  ", vehicle), ("EVSE", station)):
                         console.print(

@@ -53,7 +53,7 @@ async def vehicle(wanted: bool, iface: str) -> AsyncIterator[VehicleLink | NoLin
     from ..powerline.matching import SlacFailed
 
     try:
-        async with vehicle_link(iface) as line, until_signalled():
+        async with until_signalled(), vehicle_link(iface) as line:
             yield line
     except SlacFailed as error:
         raise ConnectionError(f"powerline: {error}") from None
@@ -69,7 +69,7 @@ async def station(wanted: bool, iface: str) -> AsyncIterator[StationLink | NoLin
     from ..powerline.matching import SlacFailed
 
     try:
-        async with station_link(iface) as line, until_signalled():
+        async with until_signalled(), station_link(iface) as line:
             yield line
     except SlacFailed as error:
         raise ConnectionError(f"powerline: {error}") from None

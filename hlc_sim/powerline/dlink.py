@@ -239,8 +239,8 @@ async def _close(line: DataLink) -> None:
 
 @asynccontextmanager
 async def until_signalled() -> AsyncIterator[None]:
-    """SIGINT and SIGTERM end the body as a cancellation would, wherever it is, and leave as
-    KeyboardInterrupt: what stands around it can still put things in order."""
+    """SIGINT and SIGTERM cancel the body, which can put things in order undisturbed by more of them; then
+    KeyboardInterrupt. Around ``vehicle_link`` and ``station_link``, whose way out takes seconds."""
     interrupted = False
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with single_exceptions(), trio.open_nursery() as nursery:

@@ -24,15 +24,18 @@ pytestmark = [
 ]
 
 
-def line(tmp_path: Path, evse: str, ev: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+def line(
+    tmp_path: Path, evse: str, ev: str, meanwhile: str = "true"
+) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     """A simulated line with `hlc secc` and `hlc evcc` on it, options given: the run, and what was said."""
     subprocess.run([BIN / "v2g-pki", "mint", "--out", tmp_path / "pki"], check=True, capture_output=True)
     common = f"--powerline --iface plc0 --speed 20 --pki {tmp_path}/pki"
     script, pcap = tmp_path / "session.sh", tmp_path / "line.pcap"
     script.write_text(
         f"ip netns exec {PREFIX}-evse {BIN}/hlc secc {common} {evse} 2> {tmp_path}/secc.log & secc=$!\n"
-        f"ip netns exec {PREFIX}-ev {BIN}/hlc evcc {common} {ev}\n"
-        "code=$?; [ $code = 0 ] || kill $secc; wait $secc; echo secc $?; exit $code\n"
+        f"ip netns exec {PREFIX}-ev {BIN}/hlc evcc {common} {ev} 2> {tmp_path}/evcc.log & evcc=$!\n"
+        f"{meanwhile}\n"
+        "wait $evcc; code=$?; [ $code = 0 ] || kill $secc; wait $secc; echo secc $?; exit $code\n"
     )
     command = [BIN / "hlc", "powerline", "--prefix", PREFIX, "--pcap", str(pcap), "--run", f"sh {script}"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -62,3 +65,22 @@ def test_two_vehicles_one_after_the_other(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr + (tmp_path / "secc.log").read_text()
     assert len({seen[index] for index in at(seen, "MATCH_CNF")}) == 2  # each is seen at both ends
     assert result.stdout.count("terminated") == 2
+
+
+def test_a_link_lost_ends_the_session_on_both_sides(tmp_path):
+    """While charging, the station's modem gets another key behind its back."""
+    lose = (
+        f"until grep -q ChargeLoopRes {tmp_path}/evcc.log; do sleep 0.2; done\n"
+        f"ip netns exec {PREFIX}-evse {BIN}/hlc doctor --iface plc0 --role evse --change-key > /dev/null"
+    )
+    result, seen = line(tmp_path, "--sessions 1", "--speed 1 -v", lose)
+    assert result.returncode == 1, result.stdout + result.stderr
+    for name in ("secc.log", "evcc.log"):
+        log = (tmp_path / name).read_text()
+        assert "powerline: link ended" in log
+        assert "Traceback" not in log
+    outcome = next(row for row in result.stdout.splitlines() if row.startswith("outcome"))
+    assert "connection_lost" in outcome or "timeout" in outcome, outcome
+    assert "secc 143" not in result.stdout, "a signal must not keep the station from leaving"
+    ends = at(seen, "CM_SET_KEY_REQ")
+    assert len(ends) >= 4  # EVSE, match, doctor, and the car's new one
