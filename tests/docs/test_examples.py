@@ -22,21 +22,7 @@ from .pages import LANGUAGES, ROOT, Block, blocks, indented_code, pages
 
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
 COMMANDS = {"hlc": typer.main.get_command(hlc), "v2g-pki": typer.main.get_command(v2g_pki)}
-FOREIGN = {
-    "cd",
-    "git",
-    "ip",
-    "pip",
-    "python3",
-    "pytest",
-    "ruff",
-    "mypy",
-    "mkdocs",
-    "openssl",
-    "sudo",
-    "tshark",
-    "wireshark",
-}
+FOREIGN = (".", "cd", "git", "pip", "pytest", "python", "python3", "tcpdump", "tshark")
 CONFIGURATIONS = {"station.toml": StationConfig, "vehicle.toml": VehicleConfig}
 
 
@@ -122,10 +108,11 @@ def parse(words: list[str], where: str) -> None:
     if not words:
         return
     name, *arguments = words
-    for separator in ("&&", "|", ";", "&"):
+    for separator in ("&&", "|", ";", "&", ">"):
         if separator in arguments:
             at = arguments.index(separator)
-            parse(arguments[at + 1 :], where)
+            if separator != ">":
+                parse(arguments[at + 1 :], where)
             arguments = arguments[:at]
     if name in COMMANDS:
         command, context = COMMANDS[name], None
