@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -295,5 +296,16 @@ powerline_commands.mount(app)
 
 
 def main() -> None:
-    """Entry point of the `hlc` script."""
-    app()
+    """Entry point of the `hlc` script.
+
+    To inspect the options of every command takes longer than a station takes to start, so a command that is
+    named first is built alone.
+    """
+    name, *arguments = sys.argv[1:] or [""]
+    named = [item for item in app.registered_commands if item.callback and item.callback.__name__ == name]
+    if not named:
+        app()
+        return
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    alone.registered_commands = named
+    alone(arguments, prog_name=f"hlc {name}")
