@@ -1,11 +1,17 @@
-"""Builds the EXI kernel natively where a compiler is at hand; without one the same file runs interpreted."""
+"""Builds the EXI kernel natively where a compiler is at hand; without one the same file runs interpreted.
 
+HLC_PURE=1 leaves the native kernel out: `HLC_PURE=1 python -m build --wheel` makes a wheel for any machine.
+"""
+
+import os
 from typing import Any
 
 from setuptools import Extension, setup
 
 
 def extensions() -> list[Any]:
+    if os.environ.get("HLC_PURE") == "1":
+        return []
     try:
         from Cython.Build import cythonize
     except ImportError:
