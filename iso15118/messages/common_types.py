@@ -65,7 +65,7 @@ class RationalNumber(Node):
             if value % 10 == 0:
                 return cls(exponent=1, value=value // 10)
         exponent = max(-128, math.floor(math.log10(abs(number))) - 5)
-        while abs(value := round(number / 10.0**exponent)) > 32767:
+        while not -32768 <= (value := round(number / 10.0**exponent)) <= 32767:
             exponent += 1
         while value and value % 10 == 0 and exponent < 0:
             value, exponent = value // 10, exponent + 1

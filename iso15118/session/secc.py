@@ -63,6 +63,11 @@ POLL_INTERVAL = 0.02
 """s between two looks at a switching charger."""
 
 
+def _as_short(number: int) -> int:
+    """A number that an EV sent, to be sent back; EXI lets it send what the schema does not."""
+    return number if 0 <= number <= 0xFFFF else 0
+
+
 class _Held(NamedTuple):
     """A request whose response waits for the charger to switch."""
 
@@ -322,7 +327,7 @@ class SECC:
             ctx.header(now),
             refusal.code,
             evse_id=ctx.charger.evse_id,
-            service_id=getattr(request, "service_id", 0),
+            service_id=_as_short(getattr(request, "service_id", 0)),
             evse_check_out_status=common.EVSECheckOutStatus.Completed,
         )
         ctx.state = replace(ctx.state, row=sequence.ENDED)

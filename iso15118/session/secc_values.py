@@ -130,9 +130,9 @@ def needs_of(mode: Any, known: MobilityNeeds | None = None) -> MobilityNeeds:
         departure=departure,
         min_soc=minimum,
         target_soc=target,
-        target_energy=_number(mode.ev_target_energy_request),
-        max_energy=_number(mode.ev_maximum_energy_request),
-        min_energy=_number(mode.ev_minimum_energy_request),
+        target_energy=_number(getattr(mode, "ev_target_energy_request", None)),
+        max_energy=_number(getattr(mode, "ev_maximum_energy_request", None)),
+        min_energy=_number(getattr(mode, "ev_minimum_energy_request", None)),
         max_v2x_energy=_number(getattr(mode, "ev_maximum_v2x_energy_request", None)),
         min_v2x_energy=_number(getattr(mode, "ev_minimum_v2x_energy_request", None)),
     )

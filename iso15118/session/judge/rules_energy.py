@@ -96,7 +96,11 @@ def _contradictions(mode: Any) -> Iterator[Fault]:
             _number(getattr(mode, name)),
             _number(getattr(mode, name.replace("_minimum_", "_maximum_"), None)),
         )
-        if low is not None and high is not None and abs(low) > abs(high):
+        if low is None or high is None:
+            continue
+        if "discharge" in name:  # some send them negative
+            low, high = abs(low), abs(high)
+        if low > high:
             what = name.partition("_minimum_")[2]
             yield Fault(f"minimum {what} {low:g} above maximum {high:g}", "minimum at most maximum")
 
