@@ -21,7 +21,11 @@ from iso15118.v2gtp import schema_set_name
 from .evcc_bench import Answer, Player
 from .pair import BenchVehicle
 
-SESSIONS = sorted((Path(__file__).parent.parent / "data" / "sessions").glob("*.jsonl"))
+SESSIONS = sorted(
+    path
+    for path in (Path(__file__).parent.parent / "data" / "sessions").glob("*.jsonl")
+    if "_certinstall" not in path.stem  # ends at CertificateInstallationReq
+)
 
 
 class Recorded:
@@ -80,7 +84,7 @@ def known(path: Path) -> set[tuple[str, str | None]]:
     if family == "DC":
         # The recorded EV asked for 20 000 V: EVerest delivered it, Josev says 1 V to everybody.
         found.add(("DC_PreChargeRes", None))
-        if path.stem.startswith("everest091"):
+        if path.stem.startswith(("everest091", "everest_DC")):
             found.add(("DC_ChargeLoopRes", "V2G20-2188"))
     if path.stem.startswith("josev") and control is ControlMode.SCHEDULED:
         found.add(("ScheduleExchangeRes", None))  # schedules begin in 1970
