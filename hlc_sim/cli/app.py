@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..fuzz.cli import fuzz
 from ..powerline import cli as powerline_commands
 from ..scenario import cli as scenario_commands
 from ..trace import cli as trace_commands
@@ -292,6 +293,7 @@ def decode(
 
 trace_commands.mount(app)
 app.add_typer(scenario_commands.app)
+app.command(epilog=EPILOG)(fuzz)
 powerline_commands.mount(app)
 
 

@@ -92,7 +92,7 @@ class Step:
     payload: str = ""
     """EXI octets as hex in place of the encoded message."""
     session_id: str = ""
-    """Wherever these 8 octets (hex) stand in `payload`, at any bit, the session's own id is put."""
+    """Wherever these 8 octets (hex) stand in `payload` or `raw`, at any bit, the session's own id is put."""
     payload_type: int | None = None
     truncate: int = 0
     """Leave out that many bytes at the end of the payload; the header tells the new length."""

@@ -122,7 +122,7 @@ class Script:
 
     async def _replaced(self, step: Step, link: Link, payload_type: int, message: Node) -> None:
         if step.raw:
-            await link.write_bytes(bytes.fromhex(step.raw))
+            await link.write_bytes(self._own(step, bytes.fromhex(step.raw)))
             return
         if step.message:
             header = copy.copy(self._header)
@@ -131,8 +131,7 @@ class Script:
         elif step.set or step.unset:
             message = edit.change(message, step.set, step.unset)
         payload = bytes.fromhex(step.payload) if step.payload else exi.encode(message)
-        if step.session_id and self._header is not None:
-            payload = put_session_id(payload, bytes.fromhex(step.session_id), self._header.session_id)
+        payload = self._own(step, payload)
         payload = _flipped(payload, step.flip)
         payload = payload[: len(payload) - step.truncate] + bytes.fromhex(step.append)
         frame = bytearray(v2gtp.pack(step.payload_type or payload_type, payload))
@@ -141,6 +140,12 @@ class Script:
         if step.version is not None:
             frame[0] = step.version & 0xFF
         await link.write_bytes(bytes(frame))
+
+    def _own(self, step: Step, data: bytes) -> bytes:
+        """`data` under the SessionID of this session, where the step asks for that."""
+        if not step.session_id or self._header is None:
+            return data
+        return put_session_id(data, bytes.fromhex(step.session_id), self._header.session_id)
 
     async def _release(self, link: Link) -> None:
         if self._held_back is not None:

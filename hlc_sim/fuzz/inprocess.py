@@ -1,0 +1,361 @@
+"""Runs cases on our own SECC and EVCC: no socket, no clock, no event loop; and says what went wrong."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from iso15118 import exi, v2gtp
+from iso15118.messages._declare import Node
+from iso15118.messages.common_types import V2GResponse
+from iso15118.messages.validation import validate
+from iso15118.session.evcc_steps import (
+    ConnectionLost,
+    MalformedMessage,
+    PeerFault,
+    Post,
+    Receive,
+    Reply,
+    Send,
+    Wait,
+)
+from iso15118.session.events import Role, Severity
+from iso15118.session.judge import Finding, Judge, LinkFacts, Observed
+from iso15118.session.sequence import name_of, stem
+
+from .cases import Case
+from .walks import Station, new_evcc, walk
+
+T = TypeVar("T")
+STEPS = 8000
+"""Steps of an EVCC after which it counts as hanging; the longest patience (Ongoing, 60 s) takes some 600."""
+SECONDS = 5
+"""s of real time after which a case counts as hanging."""
+_STEP = 0.01
+
+
+class Problem(NamedTuple):
+    """What a device did wrong. `key` is the same for the same defect; `text` says it."""
+
+    kind: str
+    key: str
+    text: str
+
+
+class _Hang(Exception):
+    pass
+
+
+def execute(case: Case) -> list[Problem]:
+    """Run one case; empty if the device bore it."""
+    try:
+        with _watchdog():
+            return _secc(case) if case.tests is Role.SECC else _evcc(case)
+    except _Hang:
+        return [Problem("hang", f"hang/{case.tests.value}", f"no end within {SECONDS} s")]
+    except Exception as error:
+        return [_crash(error)]
+
+
+@contextmanager
+def _watchdog() -> Iterator[None]:
+    def ring(*_: object) -> None:
+        raise _Hang
+
+    try:
+        before = signal.signal(signal.SIGALRM, ring)
+    except ValueError:  # not in the main thread: without a watchdog
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _crash(error: Exception) -> Problem:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "iso15118" in Path(f.filename).parts or "hlc_sim" in Path(f.filename).parts]
+    last = (own or frames)[-1]
+    where = f"{Path(last.filename).parent.name}/{Path(last.filename).name}:{last.lineno} in {last.name}"
+    text = f"{type(error).__name__}: {error}"[:300]
+    return Problem("crash", f"crash/{type(error).__name__}/{where}", f"{text} at {where}")
+
+
+# -- SECC ----------------------------------------------------------------------------------------------------
+
+
+class _Findings(list[Finding]):
+    def __call__(self, finding: Finding) -> None:
+        self.append(finding)
+
+
+@dataclass
+class _Scene:
+    """An SECC, and a judge who listens, at some point of a session."""
+
+    station: Station
+    judge: Judge
+    findings: _Findings
+    now: float = 0.0
+    frames: int = 0
+
+    def observe(
+        self, now: float, sender: Role, payload_type: int, message: Node | None, error: str = ""
+    ) -> None:
+        self.frames += 1
+        self.judge.frame(Observed(self.frames, now, sender, payload_type, message, error))
+
+
+@cache
+def _after(profile: str, prefix: int) -> _Scene:
+    """The scene after `prefix` exchanges; to be copied, not used."""
+    if prefix == 0:
+        findings = _Findings()
+        return _Scene(Station(profile), Judge(findings, link=LinkFacts(lab=True)), findings)
+    scene = _copied(_after(profile, prefix - 1))
+    step = walk(profile).exchanges[prefix - 1]
+    response, scene.now = scene.station.answer(step.request, step.time, step.payload_type)
+    assert response is not None
+    scene.observe(step.time, Role.EVCC, step.payload_type, step.request)
+    scene.observe(scene.now, Role.SECC, scene.station.secc.reply_type(response), response)
+    return scene
+
+
+def _copied(scene: _Scene) -> _Scene:
+    """A scene to play on, much faster than to play it again: copies what a session changes."""
+    station, judge = _twin(scene.station), _twin(scene.judge)
+    station.secc, context = _twin(station.secc), _twin(station.secc.context)
+    station.secc.context = context
+    for name in ("events", "entropy", "store", "charger"):
+        setattr(context, name, copy.deepcopy(getattr(context, name)))
+    station.charger = context.charger  # type: ignore[assignment]
+    findings = _Findings(scene.findings)
+    judge.context, judge.outcome, judge._clock = (
+        _twin(judge.context),
+        _twin(judge.outcome),
+        _twin(judge._clock),
+    )
+    judge._tell, judge._clock.report = findings, judge._late
+    return _Scene(station, judge, findings, scene.now, scene.frames)
+
+
+def _twin(thing: T) -> T:
+    """A copy with copies of the containers it holds."""
+    twin = copy.copy(thing)
+    names = getattr(twin, "__dict__", None) or twin.__slots__  # type: ignore[attr-defined]
+    for name in list(names):
+        value = getattr(twin, name)
+        if isinstance(value, dict | set | list):
+            setattr(twin, name, value.copy())
+    return twin
+
+
+def _secc(case: Case) -> list[Problem]:
+    scene = _copied(_after(case.profile, case.prefix))
+    station, findings = scene.station, scene.findings
+    secc, now, usual = station.secc, scene.now, scene.frames
+    problems: list[Problem] = []
+    observe = scene.observe
+    parser = v2gtp.FrameParser()
+    after_sap = case.prefix > 0
+    for data in case.frames:
+        parser.feed(data)
+        now += _STEP
+        try:
+            frames = list(iter(parser.next_frame, None))
+        except v2gtp.V2GTPError:
+            break  # the driver closes
+        for frame in frames:
+            if frame is None:
+                break
+            message, error = _decoded(frame, after_sap)
+            was_closing = secc.closing
+            observe(now, Role.EVCC, frame.payload_type, message, error)
+            if message is None:
+                if "no known message" in error:
+                    secc.unexpected_payload(now, frame.payload_type)
+                else:
+                    secc.undecodable(now, frame.payload_type, error)
+                    if secc.closing is None:
+                        problems.append(
+                            Problem("answer", "answer/undecodable", "undecodable, and not closed")
+                        )
+                continue
+            response, now = station.answer(message, now, frame.payload_type)
+            if response is None:
+                if secc.closing is None:
+                    name = name_of(message)
+                    problems.append(Problem("no answer", f"no answer/{name}", f"no answer to {name}"))
+                continue
+            if was_closing is not None:
+                problems.append(
+                    Problem("after close", f"after close/{name_of(response)}", "an answer after the end")
+                )
+            payload_type = secc.reply_type(response)
+            problems += _sound(response, payload_type)
+            observe(now, Role.SECC, payload_type, response)
+            after_sap = True
+            problems += _answers(message, response, secc.session_id)
+    secc.disconnected(now)
+    known = _usual_findings(case.profile)
+    for finding in findings:
+        if finding.offender is Role.SECC and finding.severity is Severity.ERROR and finding.frame > usual:
+            key = f"judge/{finding.rule.id}/{finding.message}"
+            sap = finding.message == "supportedAppProtocolRes"  # it has a way of its own to refuse
+            if key not in known and finding.rule.id not in _NOT_FOR_FUZZING and not sap:
+                problems.append(Problem("wrong answer", key, str(finding)[:400]))
+    return problems
+
+
+def _decoded(frame: v2gtp.Frame, after_sap: bool) -> tuple[Any, str]:
+    name = v2gtp.schema_set_name(frame.payload_type, frame.payload, after_sap=after_sap)
+    if name is None:
+        return None, "carries no known message"
+    try:
+        return exi.decode(frame.payload, name), ""
+    except exi.EXIDecodeError as error:
+        if after_sap and frame.payload_type == v2gtp.PayloadType.SAP:
+            try:
+                return exi.decode(frame.payload, "sap"), ""
+            except exi.EXIDecodeError:
+                pass
+        return None, str(error)
+
+
+def _sound(message: Node, payload_type: int) -> list[Problem]:
+    """A message that a device sends keeps the schema, can be encoded, and reads back as itself."""
+    faults = validate(message)
+    name = name_of(message)
+    found = [Problem("schema", f"schema/{fault.path}", str(fault)) for fault in faults[:3]]
+    data = exi.encode(message)
+    set_name = v2gtp.schema_set_name(payload_type, data, after_sap=not name.startswith("supportedApp"))
+    if set_name is None or exi.decode(data, set_name) != message:
+        found.append(
+            Problem("codec", f"codec/{name}", f"{name} in 0x{payload_type:04X} reads back otherwise")
+        )
+    return found
+
+
+def _answers(request: Node, response: Node, session_id: bytes) -> list[Problem]:
+    if stem(name_of(request)) != stem(name_of(response)):
+        text = f"{name_of(response)} answers {name_of(request)}"
+        return [Problem("wrong answer", f"wrong answer/{name_of(response)}", text)]
+    if isinstance(response, V2GResponse) and response.header.session_id != session_id:
+        return [
+            Problem("wrong answer", "wrong answer/session id", f"{name_of(response)} under another SessionID")
+        ]
+    return []
+
+
+@cache
+def _usual_findings(profile: str) -> frozenset[str]:
+    """What the judge says of an undisturbed session: for `hlc check`, not for a fuzzer."""
+    findings: list[Finding] = []
+    judge = Judge(findings.append, link=LinkFacts(lab=True))
+    number = 0
+    for step in walk(profile).exchanges:
+        for time, sender, kind, message in (
+            (step.time, Role.EVCC, step.payload_type, step.request),
+            (step.answered, Role.SECC, step.reply_type, step.response),
+        ):
+            number += 1
+            judge.frame(Observed(number, time, sender, kind, message))
+    return frozenset(f"judge/{f.rule.id}/{f.message}" for f in findings)
+
+
+_NOT_FOR_FUZZING = ("sequence.response", "refusal.sequence", "loop.ev-limits", "session.id-fresh")
+"""Rules about the pairing of requests and responses, which `_answers` looks at itself: the judge of a
+recording cannot tell a request on a wrong stream, or before the first, from one that was lost. And what the
+simulated power stage delivers, which takes its time to follow a limit; and fresh SessionIDs, which
+are not to be had from repeatable entropy.
+"""
+_ECHOED = ("SessionID", "ServiceID", "ParameterSetID", "SelectedScheduleTupleID")
+"""Elements that an EVCC repeats as the SECC gave them, in the schema's range or not."""
+
+
+# -- EVCC ----------------------------------------------------------------------------------------------------
+
+
+def _evcc(case: Case) -> list[Problem]:
+    generator = new_evcc(case.profile).run()
+    exchanges = case.walk.exchanges
+    later = {name_of(step.request): step for step in exchanges}
+    parser = v2gtp.FrameParser()
+    problems: list[Problem] = []
+    injected = list(case.frames)
+    now, said, over = 0.0, 0, ""
+    step = next(generator)
+    try:
+        for _ in range(STEPS):
+            fault: PeerFault | None = None
+            reply = Reply(now)
+            if isinstance(step, Send | Post):
+                request = step.request
+                if said > case.prefix:
+                    problems += [
+                        problem
+                        for problem in _sound(request, step.payload_type)
+                        if not problem.key.endswith(_ECHOED)
+                    ]
+                if over and name_of(request) not in _ENDING:
+                    key = f"after close/{name_of(request)}"
+                    problems.append(Problem("after close", key, f"{name_of(request)} after {over}"))
+                if said < case.prefix:
+                    now = max(now, exchanges[said].answered)
+                    reply = Reply(now, exchanges[said].response)
+                elif injected:
+                    now += _STEP
+                    reply, fault, over = _injected(parser, injected.pop(0), now, over)
+                else:
+                    now += _STEP
+                    known = later.get(name_of(request))
+                    if known is None:
+                        fault = ConnectionLost("the fuzzer has no answer")
+                    else:
+                        reply = Reply(now, known.response)
+                said += 1
+            elif isinstance(step, Receive):
+                fault = ConnectionLost("nothing on this stream")
+            elif isinstance(step, Wait):
+                now += step.seconds
+                reply = Reply(now)
+            step = generator.send(reply) if fault is None else generator.throw(fault)
+    except StopIteration:
+        return problems
+    generator.close()
+    return [*problems, Problem("hang", f"hang/EVCC/{type(step).__name__}", f"no end after {STEPS} steps")]
+
+
+_ENDING = ("SessionStopReq", "PowerDeliveryReq", "DC_WeldingDetectionReq")
+
+
+def _injected(
+    parser: v2gtp.FrameParser, data: bytes, now: float, over: str
+) -> tuple[Reply, PeerFault | None, str]:
+    """What the EVCC gets of these bytes, as its driver would give it."""
+    parser.feed(data)
+    try:
+        frame = parser.next_frame()
+    except v2gtp.V2GTPError as error:
+        return Reply(now), MalformedMessage(str(error)), "a broken frame"
+    if frame is None:
+        return Reply(now), ConnectionLost("the frame never ends"), "a frame without end"
+    message, why = _decoded(frame, True)
+    if message is None:
+        if "no known message" in why:
+            return Reply(now), ConnectionLost("only a frame of an unknown type came"), over
+        return Reply(now), MalformedMessage(why), "an undecodable message"
+    code = str(getattr(message, "response_code", ""))
+    if code.startswith("FAILED"):
+        over = f"{name_of(message)} {code}"
+    return Reply(now, message), None, over
