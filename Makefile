@@ -3,15 +3,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BUILT_FROM := pyproject.toml setup.py iso15118/exi/kernel.py iso15118/exi/kernel.pxd
 
 .PHONY: demo test lint docs clean
 
-$(VENV)/.demo: pyproject.toml setup.py
+$(VENV)/.demo: $(BUILT_FROM)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	touch $@
 
-$(VENV)/.test: pyproject.toml setup.py
+$(VENV)/.test: $(BUILT_FROM)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[hpgp,pki,test]'
 	touch $@ $(VENV)/.demo
@@ -27,7 +28,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(VENV)/.docs: pyproject.toml setup.py
+$(VENV)/.docs: $(BUILT_FROM)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
 	touch $@ $(VENV)/.demo
