@@ -17,7 +17,6 @@ from .errors import EPILOG
 
 app = typer.Typer(
     name="hlc",
-    help="ISO 15118-20 test bench: be a charger, be a car, see what was said.",
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -96,6 +95,23 @@ Disclose = Annotated[
         help="Send TLS secrets over UDP on the interface, for live decryption with dsV2Gshark.",
     ),
 ]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"hlc-sim {version('hlc-sim')}")
+        raise typer.Exit
+
+
+@app.callback()
+def hlc(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """ISO 15118-20 test bench: be a charger, be a car, see what was said."""
 
 
 @app.command(epilog=EPILOG)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +45,16 @@ def _refused_tls() -> tuple[type[Exception], ...]:
     return (trio.BrokenResourceError,) if trio is not None else ()
 
 
+def _nobody_reads() -> bool:
+    """Whether the reader of our output has seen enough, as `head` does; then the rest goes nowhere."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), select.POLLOUT)
+    if not any(events & select.POLLERR for _, events in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
 @contextmanager
 def readable() -> Iterator[None]:
     """Turn the errors a user can cause into one line and an exit code."""
@@ -53,6 +65,8 @@ def readable() -> Iterator[None]:
     except ConfigError as error:
         stop(str(error))
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            raise typer.Exit(Exit.OK) from None
         text = (
             error.strerror if error.strerror and not str(error.strerror).startswith("[Errno") else str(error)
         )
