@@ -242,6 +242,10 @@ class Process:
             raise AssertionError(f"still running after {timeout} s\n{self.explain()}") from None
 
     @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
     def running(self) -> bool:
         return self._popen.poll() is None
 

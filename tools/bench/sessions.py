@@ -1,13 +1,16 @@
 """What the SECC process costs: start to ready, charge loops, sessions, memory, and 200 vehicles at once.
 
-    python -m tools.bench.sessions                  a table of figures python -m tools.bench.sessions --json
-    FILE      and the figures as JSON python -m tools.bench.sessions --only loops     one part: start, loops,
-    pair, sessions, memory, concurrent, soak
+    python -m tools.bench.sessions                  a table of figures
+    python -m tools.bench.sessions --json FILE      and the figures as JSON
+    python -m tools.bench.sessions --only loops     one part: start, loops, pair, sessions, memory,
+                                                    concurrent or soak
+    python -m tools.bench.sessions --josev          Josev beside ours (root, Java; see tools/bench/josev.py)
 
 The station is `hlc secc` as a user starts it, in a process of its own; vehicles connect over TCP on loopback.
 In `loops` the vehicle is a bare socket that sends one encoded DC_ChargeLoopReq again and again, so that the
 round trip is the SECC's alone; in `pair` it is our EVCC without pauses. "Per core" divides by the CPU seconds
-that the SECC process used, user and system.
+that the SECC process used, user and system. `soak` runs 1,000 sessions, one after another, through one
+station and fails if its memory grows or a connection is left in it.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ _NO_PAUSES = {
     "pre_charge_patience": 0.0,
     "welding_time": 0.0,
 }
-_STATION = """
+STATION = """
 timers = "relaxed"
 speed = 100000
 [outlet.isolation]
@@ -60,6 +63,8 @@ duration = 0
 [outlet.contactor]
 closing_time = 0
 """
+_SOAK_GROWTH = 2.0
+"""MB that the station's memory may grow by from session 100 to the last: the allocator's unrest."""
 
 Figures = dict[str, float | int | str]
 
@@ -75,22 +80,31 @@ class Station:
 
     def cpu(self) -> float:
         """CPU seconds used so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return used_cpu(self.process.pid)
 
     def rss(self) -> float:
         """Resident memory in MB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found is not None
-        return int(found[1]) / 1000
+        return resident(self.process.pid)
+
+
+def used_cpu(pid: int) -> float:
+    """CPU seconds, user and system, that a process used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident(pid: int) -> float:
+    """Resident memory of a process in MB."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1000
 
 
 @contextmanager
 def station() -> Iterator[Station]:
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "station.toml"
-        config.write_text(_STATION)
+        config.write_text(STATION)
         log = Path(directory) / "secc.log"
         command = [*_HLC, "secc", "--lab-plain-tcp", "--no-sdp", "--mode", "dc", "--config", str(config)]
         started = time.perf_counter()
@@ -316,19 +330,28 @@ def bench_concurrent(vehicles: int = 200, loops: int = 20) -> Figures:
 
 
 def bench_soak(count: int = 1000) -> Figures:
-    """A station left running through many sessions: its memory must not grow."""
+    """A station left running through many sessions: RuntimeError if its memory or its open files grow."""
     with station() as running:
+        files = Path(f"/proc/{running.process.pid}/fd")
 
-        async def run() -> tuple[float, float]:
+        async def run() -> tuple[float, float, int]:
             early = 0.0
+            open_before = len(list(files.iterdir()))
             for index in range(count):
                 await session(running.port, 2)
                 if index == 99:
                     early = running.rss()
-            return early, running.rss()
+            await trio.sleep(0.2)  # the last connection is being closed
+            return early, running.rss(), len(list(files.iterdir())) - open_before
 
-        early, late = trio.run(run)
-    return {"memory after 100 sessions, MB": early, f"memory after {count} sessions, MB": late}
+        early, late, left_open = trio.run(run)
+    if left_open or late - early > _SOAK_GROWTH:
+        raise RuntimeError(f"{left_open} files left open, memory from {early:.1f} MB to {late:.1f} MB")
+    return {
+        "memory after 100 sessions, MB": early,
+        f"memory after {count} sessions, MB": late,
+        "files left open": left_open,
+    }
 
 
 PARTS: dict[str, Callable[[], Figures]] = {
@@ -348,9 +371,23 @@ def main() -> None:
     )
     parser.add_argument("--only", action="append", choices=PARTS, help="run this part (repeatable)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument(
+        "--josev",
+        nargs="?",
+        type=Path,
+        const=Path(),
+        metavar="PYTHON",
+        help="Josev beside ours, from the venv of this interpreter [default: that of tests/interop]",
+    )
+    parser.add_argument("--loops", type=int, default=2000, help="with --josev: loops of our long session")
     options = parser.parse_args()
     figures: dict[str, Any] = {"load before": os.getloadavg()[0]}
-    for name in options.only or PARTS:
+    if options.josev is not None:
+        from .josev import Amount, compare
+
+        python = None if options.josev == Path() else options.josev
+        figures |= compare(python, lambda line: print(line, flush=True), Amount(options.loops, 40))
+    for name in options.only or (PARTS if options.josev is None else ()):
         for label, value in PARTS[name]().items():
             figures[label] = value
             print(
