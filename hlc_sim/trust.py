@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ from pki.revocation import crl, staple
 from .config.trust import TrustConfig
 from .cps import ProvisioningService
 from .transport.tls import TLSConfig, TLSCredential, TLSError, TLSFacts, TLSStream, load_certificates, secure
+
+log = logging.getLogger(__name__)
 
 MINT = "v2g-pki mint --out DIR"
 _STATION_NAMES = ("secc", "secc_b")
@@ -273,6 +276,8 @@ def _rules(hierarchy: Hierarchy, profile: str | None) -> tuple[Policy, TLSProfil
         raise ValueError("a hierarchy of edition iso2 has no certificates for ISO 15118-20")
     if profile is not None:
         lenient = profile == "lenient"
+        if edition is Edition.LENIENT and not lenient:
+            log.warning("certificates of edition lenient: handshakes fail under profile %s", profile)
         edition = Edition.LENIENT if lenient else Edition.ISO_20 if edition is Edition.LENIENT else edition
     return Policy(edition), LENIENT if edition is Edition.LENIENT else ISO_20
 
