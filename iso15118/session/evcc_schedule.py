@@ -166,7 +166,7 @@ def price(schedule: common.ChargingSchedule, made: Plan) -> float:
 def ceilings(schedule: common.ChargingSchedule) -> list[Interval]:
     """Of a schedule, as magnitudes: stacks disagree on the sign of discharge."""
     return [
-        Interval(entry.duration, _each(power_of(entry), abs))
+        Interval(min(entry.duration, LONGEST), _each(power_of(entry), abs))
         for entry in schedule.power_schedule.power_schedule_entries.power_schedule_entry
     ]
 
@@ -237,7 +237,7 @@ def _energy(made: Plan, now: float) -> float:
 def _scaled(power: PerPhase, limit: float) -> PerPhase:
     """Evenly reduced over the phases so that the sum keeps within `limit` W."""
     watts = total(power)
-    if watts <= limit:
+    if watts <= max(0.0, limit):
         return power
     return _each(power, lambda value: value * max(0.0, limit) / watts)
 

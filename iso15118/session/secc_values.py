@@ -42,6 +42,10 @@ def magnitude(value: PerPhase | None) -> PerPhase | None:
     return (abs(value[0]),) if len(value) == 1 else (abs(value[0]), abs(value[1]), abs(value[2]))
 
 
+_LONGEST = 2**32 - 1
+"""s; a duration in a schedule cannot be longer."""
+
+
 def _number(value: RationalNumber | None) -> float | None:
     return None if value is None else float(value)
 
@@ -127,7 +131,7 @@ def needs_of(mode: Any, known: MobilityNeeds | None = None) -> MobilityNeeds:
         minimum = known.min_soc if minimum is None else minimum
         target = known.target_soc if target is None else target
     return MobilityNeeds(
-        departure=departure,
+        departure=None if departure is None else min(departure, _LONGEST),
         min_soc=minimum,
         target_soc=target,
         target_energy=_number(getattr(mode, "ev_target_energy_request", None)),
