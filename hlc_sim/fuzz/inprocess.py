@@ -163,9 +163,10 @@ def _twin(thing: T) -> T:
 def _secc(case: Case) -> list[Problem]:
     scene = _copied(_after(case.profile, case.prefix))
     station, findings = scene.station, scene.findings
-    secc, now, usual = station.secc, scene.now, scene.frames
+    secc, now = station.secc, scene.now
     problems: list[Problem] = []
     observe = scene.observe
+    answers: set[int] = set()
     parser = v2gtp.FrameParser()
     after_sap = case.prefix > 0
     for data in case.frames:
@@ -176,8 +177,7 @@ def _secc(case: Case) -> list[Problem]:
         except v2gtp.V2GTPError:
             break  # the driver closes
         for frame in frames:
-            if frame is None:
-                break
+            assert frame is not None
             message, error = _decoded(frame, after_sap)
             was_closing = secc.closing
             observe(now, Role.EVCC, frame.payload_type, message, error)
@@ -190,6 +190,7 @@ def _secc(case: Case) -> list[Problem]:
                         problems.append(
                             Problem("answer", "answer/undecodable", "undecodable, and not closed")
                         )
+                # An answer to anything after that is looked for all the same: the session is over.
                 continue
             response, now = station.answer(message, now, frame.payload_type)
             if response is None:
@@ -204,12 +205,13 @@ def _secc(case: Case) -> list[Problem]:
             payload_type = secc.reply_type(response)
             problems += _sound(response, payload_type)
             observe(now, Role.SECC, payload_type, response)
+            answers.add(scene.frames)
             after_sap = True
             problems += _answers(message, response, secc.session_id)
     secc.disconnected(now)
     known = _usual_findings(case.profile)
     for finding in findings:
-        if finding.offender is Role.SECC and finding.severity is Severity.ERROR and finding.frame > usual:
+        if finding.offender is Role.SECC and finding.severity is Severity.ERROR and finding.frame in answers:
             key = f"judge/{finding.rule.id}/{finding.message}"
             sap = finding.message == "supportedAppProtocolRes"  # it has a way of its own to refuse
             if key not in known and finding.rule.id not in _NOT_FOR_FUZZING and not sap:
