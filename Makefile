@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILT_FROM := pyproject.toml setup.py iso15118/exi/kernel.py iso15118/exi/kernel.pxd
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs check-wheel clean
 
 $(VENV)/.demo: $(BUILT_FROM)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,6 +35,16 @@ $(VENV)/.docs: $(BUILT_FROM)
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q --strict
+
+# The wheel, in an empty venv and away from the checkout.
+check-wheel: $(VENV)/.test
+	rm -rf build/check
+	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --wheel-dir build/check .
+	$(BIN)/python -m venv build/check/venv
+	build/check/venv/bin/python -m pip install -q --disable-pip-version-check "$$(ls build/check/*.whl)[report]"
+	cd build/check && venv/bin/hlc demo --speed 1000 --trace out > demo.txt \
+	  && venv/bin/hlc check out/demo-dc-dynamic.jsonl && venv/bin/hlc report out/demo-dc-dynamic.jsonl \
+	  && venv/bin/hlc scenario list > scenarios.txt && venv/bin/v2g-pki mint --out lab
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info
