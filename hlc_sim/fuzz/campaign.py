@@ -140,7 +140,8 @@ class Campaign:
             "SELECT key, text, number, found FROM findings WHERE smallest IS NULL"
         ).fetchall()
         for key, text, number, found in rows:
-            smallest = minimise(load(found), key, self.run)
+            # On a device each try is a session of many seconds: there the case is kept as it was found.
+            smallest = minimise(load(found), key) if self.run is execute else load(found)
             scenario = as_toml(f"fuzz-{self.tests.value.lower()}-{self.seed}-{number}", text, smallest)
             with self._transaction():
                 self._db.execute(
