@@ -79,7 +79,7 @@ KeyLog = Annotated[
 ]
 TLSProfile = Annotated[
     Profile | None,
-    typer.Option("--profile", help="TLS and chain rules [default: as the PKI was minted, else iso20]."),
+    typer.Option("--profile", help="TLS and chain rules \\[default: as the PKI was minted, else iso20]."),
 ]
 EIM = Annotated[bool, typer.Option("--eim", help="No Plug & Charge: authorize by external means.")]
 Trace = Annotated[
@@ -119,7 +119,7 @@ def secc(
     iface: Interface = "lo",
     powerline: Powerline = False,
     mode: Annotated[
-        list[Mode] | None, typer.Option("--mode", help="Energy service on offer (repeatable) [default: dc].")
+        list[Mode] | None, typer.Option("--mode", help="Energy service on offer (repeatable) \\[default: dc].")
     ] = None,
     control: Annotated[
         Control | None, typer.Option("--control", help="Offer only this control mode.")
@@ -127,7 +127,7 @@ def secc(
     config: Config = None,
     lab_plain_tcp: LabPlainTCP = False,
     port: Annotated[
-        int | None, typer.Option("--port", help="TCP port [default: a free one from 49152 up].")
+        int | None, typer.Option("--port", help="TCP port \\[default: a free one from 49152 up].")
     ] = None,
     sdp_port: Annotated[int, typer.Option("--sdp-port", help="UDP port of SDP.")] = 15118,
     no_sdp: Annotated[bool, typer.Option("--no-sdp", help="Answer no SDP requests.")] = False,
@@ -182,7 +182,7 @@ def secc(
 def evcc(
     iface: Interface = "lo",
     powerline: Powerline = False,
-    mode: Annotated[Mode | None, typer.Option("--mode", help="Energy service wanted [default: dc].")] = None,
+    mode: Annotated[Mode | None, typer.Option("--mode", help="Energy service wanted \\[default: dc].")] = None,
     control: Annotated[Control | None, typer.Option("--control", help="Use only this control mode.")] = None,
     config: Config = None,
     lab_plain_tcp: LabPlainTCP = False,
@@ -193,7 +193,7 @@ def evcc(
     sessions: Annotated[int, typer.Option("--sessions", min=1, help="Sessions one after another.")] = 1,
     loops: Annotated[
         int | None,
-        typer.Option("--loops", min=1, help="Charge loops of a session [default: until charged]."),
+        typer.Option("--loops", min=1, help="Charge loops of a session \\[default: until charged]."),
     ] = None,
     speed: Speed = None,
     pki: PKI = None,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import typer
-from rich.text import Text
 
 from hlc_sim.cli.app import app as hlc
 from hlc_sim.cli.errors import Exit
@@ -45,4 +45,4 @@ def _commands(group: Any, path: str) -> Iterator[str]:
 
 def _text(markup: str | None) -> str:
     """Help without the markup of the terminal."""
-    return Text.from_markup(prose(markup)).plain
+    return re.sub(r"\[/?bold\]|\\(?=\[)", "", prose(markup))
