@@ -119,7 +119,8 @@ def secc(
     iface: Interface = "lo",
     powerline: Powerline = False,
     mode: Annotated[
-        list[Mode] | None, typer.Option("--mode", help="Energy service on offer (repeatable) \\[default: dc].")
+        list[Mode] | None,
+        typer.Option("--mode", help="Energy service on offer (repeatable) \\[default: dc]."),
     ] = None,
     control: Annotated[
         Control | None, typer.Option("--control", help="Offer only this control mode.")
@@ -182,7 +183,9 @@ def secc(
 def evcc(
     iface: Interface = "lo",
     powerline: Powerline = False,
-    mode: Annotated[Mode | None, typer.Option("--mode", help="Energy service wanted \\[default: dc].")] = None,
+    mode: Annotated[
+        Mode | None, typer.Option("--mode", help="Energy service wanted \\[default: dc].")
+    ] = None,
     control: Annotated[Control | None, typer.Option("--control", help="Use only this control mode.")] = None,
     config: Config = None,
     lab_plain_tcp: LabPlainTCP = False,
