@@ -63,9 +63,9 @@ class ConnectionReport:
 class Station:
     """What all connections of one charging station share.
 
-    `charger` makes the outlet that a connection is about. `finished` is told of every connection's end,
-    `sink` gives a frame sink for a peer. More than `max_connections` at once are refused, which bounds the
-    memory that peers can take.
+    `charger` makes the outlet that a connection is about, `assigned` is told it with the peer. `finished` is
+    told of every connection's end, `sink` gives a frame sink for a peer. More than `max_connections` at once
+    are refused, which bounds the memory that peers can take.
     """
 
     config: SECCConfig
@@ -75,6 +75,7 @@ class Station:
     trust: Trust | None = None
     sink: Callable[[str], FrameSink | None] | None = None
     intervention: Callable[[], Intervention | None] | None = None
+    assigned: Callable[[str, Charger], None] | None = None
     finished: Callable[[ConnectionReport], None] | None = None
     max_connections: int = 1000
     max_payload: int = v2gtp.DEFAULT_MAX_PAYLOAD
@@ -122,9 +123,12 @@ class Station:
             intervention=self.intervention() if self.intervention is not None else None,
             max_payload=self.max_payload,
         )
+        charger = self.charger()
+        if self.assigned is not None:
+            self.assigned(report.peer, charger)
         secc = SECC(
             self.config,
-            self.charger(),
+            charger,
             facts,
             entropy=secrets.token_bytes,
             store=self.store,

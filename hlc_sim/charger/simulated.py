@@ -275,6 +275,28 @@ class SimulatedCharger(Charger):
 
     # -- physics --
 
+    def sample(self, now: float) -> dict[str, float]:
+        """Values now, for a trace: `grid` and `contactor` 0 or 1; `power` W, with DC `voltage` V and
+        `current` A, positive into the vehicle; `charged` and `discharged` Wh of the meter; while power is on,
+        `site_limit`, W that the site lets this outlet take.
+        """
+        self._advance(now)
+        ac = self._mode is not None and self._mode.family is Family.AC
+        closed = self.outlet.contactor.closed
+        values = {"grid": float(self.site.grid_present), "contactor": float(closed)}
+        if id(self) in self.site.delivering:
+            values["site_limit"] = self._ac_ceiling()[0] if ac else self.dc_limits(now).max_charge_power
+        if ac:
+            values["power"] = self._measured_ac()
+        else:
+            current = self._output.current if closed else 0.0
+            values["voltage"] = self.outlet.stage.voltage
+            values["current"] = current
+            values["power"] = self.outlet.stage.voltage * current
+        if self.outlet.meter is not None:
+            values["charged"], values["discharged"] = self.energy
+        return values
+
     @property
     def energy(self) -> tuple[float, float]:
         """Wh charged and discharged in this service session."""

@@ -18,6 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from iso15118.session.charger import Charger
 from iso15118.session.events import Role
 from iso15118.session.services import Family
 from pki.hierarchy import Hierarchy
@@ -148,7 +149,7 @@ class Loopback:
 
 @asynccontextmanager
 async def _meeting(
-    powerline: bool, console: Console, *, tls: bool
+    powerline: bool, console: Console, record: RunTrace, *, tls: bool
 ) -> AsyncIterator[Loopback | PowerlineMeeting]:
     if not powerline:
         yield Loopback()
@@ -157,7 +158,8 @@ async def _meeting(
 
     from . import demo_powerline
 
-    async with demo_powerline.powerline(console, Security.TLS if tls else Security.NONE) as meeting:
+    security = Security.TLS if tls else Security.NONE
+    async with demo_powerline.powerline(console, security, record.slac_taps()) as meeting:
         yield meeting
 
 
@@ -184,15 +186,17 @@ def run_demo(
     connections: list[ConnectionReport] = []
 
     async def run(record: RunTrace) -> tuple[ChargeReport, Loopback | PowerlineMeeting]:
-        async with _meeting(powerline, console, tls=own is not None) as meeting:
+        async with _meeting(powerline, console, record, tls=own is not None) as meeting:
             return await session_of(record, meeting), meeting
 
     async def session_of(record: RunTrace, meeting: Loopback | PowerlineMeeting) -> ChargeReport:
+        outlets: list[Charger] = []
         shared = Station(
             replace(station.session(), **(its.offers if its else {})),
             lambda: station.charger(unix_offset()),
             secure=securing(its.tls) if its else None,
             trust=its.trust if its else None,
+            assigned=lambda _, charger: outlets.append(charger),
             finished=connections.append,
         )
         vehicle = settings.vehicle()
@@ -208,7 +212,13 @@ def run_demo(
                 secured = await secure(stream, tls, server_side=False)
                 record.tls(peer, secured.facts)
                 stream, facts, tolerated = secured, describe(secured.facts), remarks(secured.facts)
-            sink = record.sink(peer, view.record, battery=vehicle.battery)
+            sink = record.sink(
+                peer,
+                view.record,
+                battery=vehicle.battery,
+                charger=lambda: outlets[-1] if outlets else None,
+            )
+            nursery.start_soon(record.watch)
             link = Link(stream, Role.EVCC, sink=sink)
             where = f"[bold]EV and charger on {escape(peer)}[/]"
             console.print(f"{where}, {mode}, {control} control, {speed:g} times real time")

@@ -4,7 +4,7 @@ network namespace of its own with a modem, a second station in earshot."""
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
@@ -19,6 +19,7 @@ from iso15118.slac import EvseSlacConfig, LinkReady, SimulatedLine, SlacMatch
 from ..powerline import netns
 from ..powerline.cli import action_text, match_facts, match_table
 from ..powerline.dlink import StationLink, VehicleLink, station_link, until_signalled, vehicle_link
+from ..powerline.host import FrameTap
 from ..powerline.lab import Lab, enter_user_namespace, powerline_lab, user_namespaces_work
 from ..powerline.matching import SlacFailed, evse_slac
 from ..powerline.simulated import Powerline
@@ -100,8 +101,11 @@ class PowerlineMeeting:
 
 
 @asynccontextmanager
-async def powerline(console: Console, security: Security) -> AsyncIterator[PowerlineMeeting]:
-    """A line with the vehicle's modem, its station's, and the neighbour's."""
+async def powerline(
+    console: Console, security: Security, taps: Sequence[FrameTap] = ()
+) -> AsyncIterator[PowerlineMeeting]:
+    """A line with the vehicle's modem, its station's, and the neighbour's. `taps` get each frame of the
+    vehicle and of its station once."""
     line = Powerline(seed=1)
     for name, family, role in (
         ("ev", "qca7005", "EV"),
@@ -130,11 +134,18 @@ async def powerline(console: Console, security: Security) -> AsyncIterator[Power
                 closing(lab.link("evse")) as evse,
                 closing(lab.link("next")) as far,
             ):
+
+                def beside(frame: bytes, sent: bool) -> None:
+                    """What the station and its modem say to each other, which the vehicle does not hear."""
+                    if ev.mac not in (frame[:6], frame[6:12]):
+                        for tap in taps:
+                            tap(frame, sent)
+
                 async with (
                     until_signalled(),
                     evse_slac(far, config=EvseSlacConfig(bytes(6), answer_unplugged=True)),
-                    station_link(evse, control_pilot=pilot.evse) as station,
-                    vehicle_link(ev, control_pilot=pilot.ev, observer=observe) as vehicle,
+                    station_link(evse, control_pilot=pilot.evse, taps=[beside]) as station,
+                    vehicle_link(ev, control_pilot=pilot.ev, observer=observe, taps=list(taps)) as vehicle,
                 ):
                     for name, side in (("EV  ", vehicle), ("EVSE", station)):
                         console.print(

@@ -66,7 +66,7 @@ def run_evcc(
     results: list[ChargeReport] = []
 
     async def main(record: RunTrace) -> None:
-        async with dlink.vehicle(powerline, iface) as line:
+        async with dlink.vehicle(powerline, iface, record.slac_taps()) as line:
             await charge_all(record, line)
 
     async def charge_all(record: RunTrace, line: VehicleLink | dlink.NoLine) -> None:

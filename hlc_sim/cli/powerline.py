@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from .errors import stop
 
 if TYPE_CHECKING:
     from ..powerline.dlink import StationLink, VehicleLink
+    from ..powerline.host import FrameTap
 
 
 class NoLine:
@@ -44,7 +45,9 @@ def check(wanted: bool, iface: str) -> None:
 
 
 @asynccontextmanager
-async def vehicle(wanted: bool, iface: str) -> AsyncIterator[VehicleLink | NoLine]:
+async def vehicle(
+    wanted: bool, iface: str, taps: Sequence[FrameTap] = ()
+) -> AsyncIterator[VehicleLink | NoLine]:
     """The EV's data link on `iface`, or none. No match: ConnectionError with the reason."""
     if not wanted:
         yield NoLine()
@@ -53,14 +56,16 @@ async def vehicle(wanted: bool, iface: str) -> AsyncIterator[VehicleLink | NoLin
     from ..powerline.matching import SlacFailed
 
     try:
-        async with until_signalled(), vehicle_link(iface) as line:
+        async with until_signalled(), vehicle_link(iface, taps=list(taps)) as line:
             yield line
     except SlacFailed as error:
         raise ConnectionError(f"powerline: {error}") from None
 
 
 @asynccontextmanager
-async def station(wanted: bool, iface: str) -> AsyncIterator[StationLink | NoLine]:
+async def station(
+    wanted: bool, iface: str, taps: Sequence[FrameTap] = ()
+) -> AsyncIterator[StationLink | NoLine]:
     """The EVSE's data link on `iface`, or none. No modem: ConnectionError with the reason."""
     if not wanted:
         yield NoLine()
@@ -69,7 +74,7 @@ async def station(wanted: bool, iface: str) -> AsyncIterator[StationLink | NoLin
     from ..powerline.matching import SlacFailed
 
     try:
-        async with until_signalled(), station_link(iface) as line:
+        async with until_signalled(), station_link(iface, taps=list(taps)) as line:
             yield line
     except SlacFailed as error:
         raise ConnectionError(f"powerline: {error}") from None

@@ -11,6 +11,7 @@ import msgspec
 import trio
 import typer
 
+from iso15118.session.charger import Charger
 from iso15118.session.events import Role
 from iso15118.session.secc_config import Link as LinkFacts
 
@@ -58,7 +59,7 @@ def run_secc(
     results: list[ConnectionReport] = []
 
     async def main(record: RunTrace) -> None:
-        async with dlink.station(powerline, iface) as line:
+        async with dlink.station(powerline, iface, record.slac_taps()) as line:
             await serve_all(record, line)
 
     async def serve_all(record: RunTrace, line: StationLink | dlink.NoLine) -> None:
@@ -66,11 +67,13 @@ def run_secc(
         listener = await tcp.listen(interface, port)
         number = listener.socket.getsockname()[1]
         enough = trio.Event()
+        outlets: dict[str, Charger] = {}
 
         def finished(connection: ConnectionReport) -> None:
             line.over(paused=connection.session_id in station.store)
             by = "EVCC" if "peer closed" in connection.ended or connection.clean else "SECC"
             record.closed(connection.peer, by, connection.ended, connection.deviations)
+            outlets.pop(connection.peer, None)
             if sessions or report is not None:
                 results.append(connection)
             if verbose or connection.deviations:
@@ -84,10 +87,14 @@ def run_secc(
             lambda: settings.charger(unix_offset()),
             secure=_secure_secc(tls, record) if tls is not None else None,
             trust=trust.trust if trust is not None else None,
-            sink=lambda peer: record.sink(peer, *([logging_sink(peer)] if verbose else [])),
+            sink=lambda peer: record.sink(
+                peer, *([logging_sink(peer)] if verbose else []), charger=lambda: outlets.get(peer)
+            ),
+            assigned=outlets.__setitem__,
             finished=finished,
         )
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(record.watch)
             await nursery.start(serve, station, [line.accepting(listener)])
             if sdp_port is not None:
                 endpoints = {secured.security: number}

@@ -16,7 +16,7 @@ import math
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ from iso15118.slac import (
 )
 from iso15118.slac.keys import Entropy
 
-from .host import single_exceptions
+from .host import FrameTap, single_exceptions
 from .link import Link
 from .matching import Observer, Slac, ev_slac, evse_slac
 
@@ -187,7 +187,7 @@ async def vehicle_link(
     control_pilot: EvControlPilot | None = None,
     observer: Observer | None = None,
     entropy: Entropy = os.urandom,
-    taps: list[Callable[[bytes, bool], None]] | None = None,
+    taps: list[FrameTap] | None = None,
 ) -> AsyncIterator[VehicleLink]:
     """Be an EV on this interface; arguments as for ``ev_slac``."""
     context = ev_slac(
@@ -211,7 +211,7 @@ async def station_link(
     control_pilot: EvseControlPilot | None = None,
     observer: Observer | None = None,
     entropy: Entropy = os.urandom,
-    taps: list[Callable[[bytes, bool], None]] | None = None,
+    taps: list[FrameTap] | None = None,
 ) -> AsyncIterator[StationLink]:
     """Be an EVSE on this interface; arguments as for ``evse_slac``. Without a control pilot nobody knows when
     a vehicle is plugged: TT_EVSE_SLAC_init then has no end."""

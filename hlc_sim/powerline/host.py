@@ -33,6 +33,8 @@ class single_exceptions(AbstractContextManager[None], AbstractAsyncContextManage
 
 
 Listener = Callable[[bytes], None]
+FrameTap = Callable[[bytes, bool], None]
+"""Gets every frame of a link, and whether it was sent by this host."""
 
 
 class _Waiter:
@@ -52,7 +54,7 @@ class Host:
         self.link = link
         self.entropy = entropy
         self.listeners: list[Listener] = []
-        self.taps: list[Callable[[bytes, bool], None]] = []  # (frame, sent by us)
+        self.taps: list[FrameTap] = []
         self.down: Callable[[bool], None] | None = None
         self._waiters: list[_Waiter] = []
 

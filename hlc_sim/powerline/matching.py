@@ -46,7 +46,7 @@ from iso15118.slac import (
 )
 from iso15118.slac.keys import Entropy
 
-from .host import Host, single_exceptions
+from .host import FrameTap, Host, single_exceptions
 from .link import Link, LinkDown
 from .modems import Modem, detect
 from .wire import MalformedMme, build, parse
@@ -264,7 +264,7 @@ async def _running(
     modem: type[Modem] | None,
     entropy: Entropy,
     observer: Observer | None,
-    taps: list[Callable[[bytes, bool], None]],
+    taps: list[FrameTap],
 ) -> AsyncIterator[Slac]:
     opened = _open(link)
     # Shielded: a caller that is cancelled can still leave the network, in a shield of its own.
@@ -304,7 +304,7 @@ async def ev_slac(
     modem: type[Modem] | None = None,
     entropy: Entropy = os.urandom,
     observer: Observer | None = None,
-    taps: list[Callable[[bytes, bool], None]] | None = None,
+    taps: list[FrameTap] | None = None,
 ) -> AsyncIterator[Slac]:
     """Be an EV on this interface (a name, or a link). Without a control pilot: plugged in, 5 %. The mac of a
     config given is replaced by the link's."""
@@ -325,7 +325,7 @@ async def evse_slac(
     modem: type[Modem] | None = None,
     entropy: Entropy = os.urandom,
     observer: Observer | None = None,
-    taps: list[Callable[[bytes, bool], None]] | None = None,
+    taps: list[FrameTap] | None = None,
 ) -> AsyncIterator[Slac]:
     """Be an EVSE on this interface."""
 

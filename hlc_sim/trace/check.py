@@ -95,7 +95,9 @@ class Checker:
             case ev.SLAC() if event.name.endswith(("SLAC_MATCH.CNF", "SLAC_MATCH_CNF")):
                 self._link_up = event.time
             case ev.Sample() if self._scale and event.source == "charger":
-                next(reversed(self._scale.values())).sample(event.values, event.time)
+                scale = self._scale.get(event.connection or max(self._scale))
+                if scale is not None:
+                    scale.sample(event.values, event.time)
             case ev.Note() if event.level in ("warning", "error") and len(self._verdict.notes) < 100:
                 self._verdict.notes.append(event.text)
             case _:

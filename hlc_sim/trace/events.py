@@ -145,11 +145,14 @@ class Deviation(_Event, tag="deviation"):
 
 class Sample(_Event, tag="sample"):
     """Values of a physical model, SI units, power positive when it charges: `soc` in %, `power` W,
-    `voltage` V, `current` A, ...
+    `voltage` V, `current` A, energies in Wh, switches 0 or 1, ...
     """
 
     source: str
+    """"vehicle" or "charger"."""
     values: dict[str, float]
+    connection: int = 0
+    """Whose session it is about; 0: the latest."""
 
 
 class Note(_Event, tag="note"):

@@ -34,6 +34,7 @@ from ..transport.link import FrameRecord
 from . import events as ev
 from .frames import Decoder, Follower, describe
 from .jsonl import Writer
+from .slac import describe_mme
 
 log = logging.getLogger(__name__)
 
@@ -184,13 +185,14 @@ class Recorder:
             )
         )
 
-    def slac(self, frame: bytes, name: str = "", **fields: Any) -> None:
+    def slac(self, frame: bytes) -> None:
         """A whole Ethernet frame of the powerline."""
+        name, fields = describe_mme(frame)
         self.write(ev.SLAC(time=time.time(), frame=frame.hex(), name=name, fields=fields))
 
-    def sample(self, source: str, values: Mapping[str, float]) -> None:
+    def sample(self, source: str, values: Mapping[str, float], connection: int = 0) -> None:
         """Values of a physical model; see `events.Sample`."""
-        self.write(ev.Sample(time=time.time(), source=source, values=dict(values)))
+        self.write(ev.Sample(time=time.time(), source=source, connection=connection, values=dict(values)))
 
     def note(self, text: str, level: str = "info") -> None:
         self.write(ev.Note(time=time.time(), text=text, level=level))

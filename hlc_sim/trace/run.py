@@ -13,17 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from iso15118.session.charger import Charger
 from iso15118.session.events import Deviation, Role
 
+from ..charger import SimulatedCharger
 from ..transport.link import FrameRecord, FrameSink
 
 if TYPE_CHECKING:
+    from ..powerline.host import FrameTap
     from ..transport.interface import Interface
     from ..transport.tls import TLSConfig, TLSFacts
     from ..vehicle.battery import Battery
     from .disclosure import SecretDisclosure
     from .recorder import ConnectionRecorder, Recorder
 
+_HOMEPLUG = b"\x88\xe1"
+"""EtherType of HomePlug AV management messages."""
+_SWITCHES = ("site_limit", "grid", "contactor")
+_WATCH_INTERVAL = 0.25
+"""Seconds; a requirement of minutes hangs on it."""
 _SENDERS = {"evcc->secc": Role.EVCC, "secc->evcc": Role.SECC}
 
 
@@ -37,11 +45,24 @@ class RunTrace:
         self._disclosure = disclosure
         self._role = role
         self._open: dict[str, ConnectionRecorder] = {}
+        self._outlets: dict[str, _Outlet] = {}
 
     def sdp(self, direction: str, payload_type: int, payload: bytes) -> None:
         """An SDPSink."""
         if self._recorder is not None:
             self._recorder.sdp(_SENDERS[direction], payload_type, payload)
+
+    def slac_taps(self) -> list[FrameTap]:
+        """Taps for the host of a powerline: every management message, both ways."""
+        recorder = self._recorder
+        if recorder is None:
+            return []
+
+        def tap(frame: bytes, _sent: bool) -> None:
+            if frame[12:14] == _HOMEPLUG:
+                recorder.slac(frame)
+
+        return [tap]
 
     def tls_config(self, config: TLSConfig | None) -> TLSConfig | None:
         """The same configuration, its secrets also told to the trace, and on the link if that is wanted."""
@@ -88,8 +109,18 @@ class RunTrace:
             **{chain: peers},
         )
 
-    def sink(self, peer: str, *others: FrameSink, battery: Battery | None = None) -> FrameSink | None:
-        """A frame sink for the connection with this peer, that also tells `others`."""
+    def sink(
+        self,
+        peer: str,
+        *others: FrameSink,
+        battery: Battery | None = None,
+        charger: Callable[[], Charger | None] | None = None,
+    ) -> FrameSink | None:
+        """A frame sink for the connection with this peer, that also tells `others`.
+
+        `charger` gives the connection's outlet, None while there is none. If it is a simulated one, its
+        values are recorded like the battery's.
+        """
         sinks = list(others)
         if self._recorder is not None:
             connection = self._open.get(peer)
@@ -98,17 +129,31 @@ class RunTrace:
             sinks.append(connection.sink)
             if battery is not None:
                 sinks.append(_sampler(self._recorder, battery))
+            if charger is not None:
+                outlet = self._outlets[peer] = _Outlet(self._recorder, connection.number, charger)
+                sinks.append(outlet.frame)
         if not sinks:
             return None
         return sinks[0] if len(sinks) == 1 else _all(sinks)
 
     def closed(self, peer: str, by: str, reason: str, deviations: Iterable[Deviation] = ()) -> None:
         """A connection has ended."""
+        outlet = self._outlets.pop(peer, None)
+        if outlet is not None:
+            outlet.sample(changed=True)
         connection = self._open.pop(peer, None)
         if connection is not None:
             for deviation in deviations:
                 connection.deviation(deviation)
             connection.closed(by, reason)
+
+    async def watch(self) -> None:
+        """Runs beside the sessions and records what switches in a charger without a message being said: the
+        site's limit, the grid, the contactor."""
+        while self._recorder is not None:
+            await trio.sleep(_WATCH_INTERVAL)
+            for outlet in self._outlets.values():
+                outlet.sample(changed=True)
 
 
 def _address(stream: trio.abc.Stream) -> str:
@@ -142,6 +187,31 @@ def _sampler(recorder: Recorder, battery: Battery) -> FrameSink:
             recorder.sample("vehicle", values)
 
     return record
+
+
+class _Outlet:
+    """The charger's values with each answer of the charge loop, and whenever something switches."""
+
+    def __init__(self, recorder: Recorder, connection: int, charger: Callable[[], Charger | None]) -> None:
+        self._recorder = recorder
+        self._connection = connection
+        self._charger = charger
+        self._switches: dict[str, float] = {}
+
+    def frame(self, record: FrameRecord) -> None:
+        if record.sender is Role.SECC:
+            self.sample(changed=not type(record.message).__name__.endswith("ChargeLoopRes"))
+
+    def sample(self, *, changed: bool) -> None:
+        """`changed`: only if a switch or a limit of the site did."""
+        charger = self._charger()
+        if not isinstance(charger, SimulatedCharger):
+            return
+        values = {name: round(value, 3) for name, value in charger.sample(trio.current_time()).items()}
+        switches = {name: values[name] for name in _SWITCHES if name in values}
+        if switches != self._switches or not changed:
+            self._switches = switches
+            self._recorder.sample("charger", values, self._connection)
 
 
 def _tee(

@@ -18,6 +18,8 @@ from typer.testing import CliRunner, Result
 
 from hlc_sim.cli import app, demo_powerline
 from hlc_sim.powerline import netns
+from hlc_sim.trace import events as ev
+from hlc_sim.trace.jsonl import read
 
 BIN = Path(sys.executable).parent
 HLC = [str(BIN / "hlc")]
@@ -110,7 +112,7 @@ def left_over(process: int) -> list[str]:
 @needs_namespaces
 def test_the_demo_from_slac_to_the_end_of_the_session(tmp_path):
     started = time.monotonic()
-    command = [*HLC, "demo", "--powerline", "--json", str(tmp_path / "demo.json")]
+    command = [*HLC, "demo", "--powerline", "--json", str(tmp_path / "demo.json"), "--trace", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     shown, errors = process.communicate(timeout=120)
     print(f"hlc demo --powerline took {time.monotonic() - started:.1f} s")
@@ -123,6 +125,13 @@ def test_the_demo_from_slac_to_the_end_of_the_session(tmp_path):
     assert told["slac"]["evse_mac"] == "02:48:4c:43:00:02"
     assert len(told["slac"]["attenuation_db"]) == 2
     assert not left_over(process.pid)
+    (trace,) = tmp_path.glob("*.jsonl")
+    frames = [event for event in read(trace) if isinstance(event, ev.SLAC)]
+    names = [event.name for event in frames]
+    assert names.count("CM_SLAC_MATCH.CNF") == 1  # though both sides hear it
+    keys = {event.frame[12:24] for event in frames if event.name == "CM_SET_KEY.REQ"}
+    assert len(keys) == 2  # each host to its own modem
+    assert hlc("check", str(trace)).exit_code == 0
 
 
 @pytest.mark.netns

@@ -202,6 +202,8 @@ def _adjustable(judge: ScaleJudge) -> _Outcome:
     seen = judge.seen
     if seen.site_limit is None:
         return _NOT_SHOWN, "the recording has no limit of the site"
+    if not seen.site_changed:
+        return _NOT_SHOWN, "the limit of the site never changed"
     limit, since = seen.site_limit
     if seen.site_missed:
         return _FAIL, f"limit of {limit:.0f} W not told within {REACH_WINDOW:g} s"

@@ -81,6 +81,7 @@ class _Seen:
     pauses: int = 0
     resumed: int = 0
     site_limit: tuple[float, float] | None = None
+    site_changed: bool = False
     site_reached: float | None = None
     site_missed: bool = False
     grid_lost: float | None = None
@@ -119,9 +120,9 @@ class Evidence:
         """
         seen = self.seen
         if "site_limit" in values and (seen.site_limit is None or values["site_limit"] != seen.site_limit[0]):
-            first = seen.site_limit is None
+            seen.site_changed = seen.site_limit is not None
             seen.site_limit = (values["site_limit"], time)
-            seen.site_reached = time if first else None
+            seen.site_reached = None
         if values.get("grid") == 0.0 and seen.grid_lost is None:
             seen.grid_lost = time
         if seen.grid_lost is not None and values.get("contactor") == 0.0:
@@ -277,7 +278,9 @@ class Evidence:
 
     def _site(self, power: _Power) -> None:
         seen = self.seen
-        if seen.site_limit is None or seen.site_reached is not None or power.time is None:
+        if seen.site_limit is None or not seen.site_changed or power.time is None:
+            return
+        if seen.site_reached is not None:
             return
         limit, since = seen.site_limit
         if power.limit is not None and power.limit <= limit * TOLERANCE:
