@@ -26,6 +26,7 @@ from .services import MobilityNeedsMode
 from .values import DCLimits, MobilityNeeds, total
 
 _SCHEDULED = (ac.Scheduled_AC_CLReqControlMode, dc.Scheduled_DC_CLReqControlMode)
+_DYNAMIC = (ac.Dynamic_AC_CLReqControlMode, dc.Dynamic_DC_CLReqControlMode)
 _BPT = (
     ac.BPT_Scheduled_AC_CLReqControlMode,
     ac.BPT_Dynamic_AC_CLReqControlMode,
@@ -109,7 +110,7 @@ def _variant(ctx: Context, element: Any) -> tuple[bool, bool]:
     """Scheduled and BPT, as the EV has it: the answer is in kind [V2G20-1600]."""
     mode = ctx.selected
     scheduled, bidirectional = isinstance(element, _SCHEDULED), isinstance(element, _BPT)
-    if scheduled is not mode.scheduled:
+    if scheduled is not mode.scheduled or not (scheduled or isinstance(element, _DYNAMIC)):
         raise Refusal(
             ResponseCode.FAILED,
             f"{type(element).__name__} in {mode.control.name.lower()} control",

@@ -8,6 +8,7 @@ import pytest
 
 from iso15118.messages import ac, common, dc
 from iso15118.messages.common_types import (
+    CLReqControlMode,
     DetailedCost,
     DisplayParameters,
     EVSENotification,
@@ -83,6 +84,14 @@ def test_the_other_control_mode_fails(service, index):
     made = client(service, index)
     element = client(service, 1 - index).build(made.loop).control_mode
     assert code_of(loop(made, control_mode=element)) is ResponseCode.FAILED
+    assert rules(made) == ["V2G20-1600"]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_bare_head_of_the_control_modes_fails(index):
+    """CLReqControlMode itself can be encoded, but is never to be sent."""
+    made = client(ServiceID.DC, index)
+    assert code_of(loop(made, control_mode=CLReqControlMode())) is ResponseCode.FAILED
     assert rules(made) == ["V2G20-1600"]
 
 

@@ -252,7 +252,10 @@ def profile_given(context: Context, request: common.PowerDeliveryReq) -> Iterato
 
 
 def _selected(request: common.PowerDeliveryReq) -> int | None:
+    """The tuple that the EV has chosen; it may still think while EVProcessing is Ongoing."""
     profile = request.ev_power_profile
+    if request.ev_processing != Processing.Finished:
+        return None
     if profile is None or not isinstance(profile.control_mode, common.Scheduled_EVPPTControlMode):
         return None
     return profile.control_mode.selected_schedule_tuple_id

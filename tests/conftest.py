@@ -1,0 +1,6 @@
+"""For every test: examples of hypothesis are the same in each run, and a busy machine fails none."""
+
+from hypothesis import settings
+
+settings.register_profile("deterministic", derandomize=True, deadline=None)
+settings.load_profile("deterministic")
