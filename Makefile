@@ -5,15 +5,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILT_FROM := pyproject.toml setup.py iso15118/exi/kernel.py iso15118/exi/kernel.pxd
 
+define venv
+@test -x $(BIN)/python || { $(PYTHON) -c 'import sys; sys.exit(f"{sys.executable} is {sys.version.split()[0]}; 3.11 or newer is \
+needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)' && $(PYTHON) -m venv $(VENV); }
+endef
+
 .PHONY: demo test lint docs check-wheel clean
 
 $(VENV)/.demo: $(BUILT_FROM)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(venv)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	touch $@
 
 $(VENV)/.test: $(BUILT_FROM)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(venv)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[hpgp,pki,test]'
 	touch $@ $(VENV)/.demo
 
@@ -29,7 +34,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 $(VENV)/.docs: $(BUILT_FROM)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(venv)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
 	touch $@ $(VENV)/.demo
 
