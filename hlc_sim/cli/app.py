@@ -88,6 +88,15 @@ Trace = Annotated[
         "--trace", metavar="DIR", help="Record everything there: JSON lines, and pcapng for Wireshark."
     ),
 ]
+TraceMax = Annotated[
+    int | None,
+    typer.Option(
+        "--trace-max-mb",
+        metavar="MB",
+        min=1,
+        help="Keep only the latest part of the JSON lines of --trace, of at most this size (10^6 bytes).",
+    ),
+]
 Disclose = Annotated[
     bool,
     typer.Option(
@@ -143,11 +152,12 @@ def secc(
     keylog: KeyLog = None,
     disclose_secrets: Disclose = False,
     trace: Trace = None,
+    trace_max_mb: TraceMax = None,
     json: Report = None,
     verbose: Verbose = False,
 ) -> None:
     """Be a charger: answer SDP, serve any number of EVs at once."""
-    from .common import Secured
+    from .common import Secured, trace_max
     from .errors import readable
     from .secc import run_secc
 
@@ -174,6 +184,7 @@ def secc(
             sessions=sessions,
             speed=speed,
             trace=trace,
+            trace_max=trace_max(trace, trace_max_mb),
             report=json,
             verbose=verbose,
         )
@@ -208,11 +219,12 @@ def evcc(
     keylog: KeyLog = None,
     disclose_secrets: Disclose = False,
     trace: Trace = None,
+    trace_max_mb: TraceMax = None,
     json: Report = None,
     verbose: Verbose = False,
 ) -> None:
     """Be a car: find a charger by SDP and charge at it."""
-    from .common import Secured
+    from .common import Secured, trace_max
     from .errors import readable
     from .evcc import run_evcc
 
@@ -240,6 +252,7 @@ def evcc(
             loops=loops,
             speed=speed,
             trace=trace,
+            trace_max=trace_max(trace, trace_max_mb),
             report=json,
             verbose=verbose,
         )
@@ -257,12 +270,14 @@ def demo(
     eim: EIM = False,
     keylog: KeyLog = None,
     trace: Trace = None,
+    trace_max_mb: TraceMax = None,
     json: Report = None,
 ) -> None:
     """Car and charger on this machine: a whole session in seconds.
 
     It runs on loopback, without root, over TLS 1.3 with Plug & Charge, on certificates minted for it.
     """
+    from .common import trace_max
     from .demo import run_demo
     from .errors import readable
 
@@ -276,6 +291,7 @@ def demo(
             eim=eim,
             keylog=keylog,
             trace=trace,
+            trace_max=trace_max(trace, trace_max_mb),
             report=json,
         )
 

@@ -89,6 +89,15 @@ class Secured:
         return config
 
 
+def trace_max(trace: Path | None, megabytes: int | None) -> int | None:
+    """Bytes of --trace-max-mb, which only a trace can have."""
+    if megabytes is None:
+        return None
+    if trace is None:
+        stop("--trace-max-mb needs --trace")
+    return megabytes * 1_000_000
+
+
 def override(settings: object, **values: object) -> None:
     """Options of the command line go before the file."""
     for name, value in values.items():

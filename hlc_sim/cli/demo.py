@@ -173,6 +173,7 @@ def run_demo(
     eim: bool,
     keylog: Path | None,
     trace: Path | None,
+    trace_max: int | None,
     report: Path | None,
 ) -> None:
     if powerline:
@@ -244,7 +245,12 @@ def run_demo(
 
     told = {"mode": mode, "control": control, "speed": speed}
     with tracing(
-        trace, Role.EVCC, config=told, name=f"demo-{mode}-{control}", lab_plain_tcp=lab_plain_tcp
+        trace,
+        Role.EVCC,
+        config=told,
+        name=f"demo-{mode}-{control}",
+        lab_plain_tcp=lab_plain_tcp,
+        max_bytes=trace_max,
     ) as record:
         result, meeting = trio.run(run, record)
     console.print()

@@ -44,6 +44,7 @@ def run_secc(
     sessions: int,
     speed: float | None,
     trace: Path | None,
+    trace_max: int | None,
     report: Path | None,
     verbose: bool,
 ) -> None:
@@ -120,6 +121,7 @@ def run_secc(
         config=msgspec.to_builtins(settings, enc_hook=str),
         disclose=interface if secured.disclose else None,
         lab_plain_tcp=secured.lab_plain_tcp,
+        max_bytes=trace_max,
     ) as record:
         interrupted = run(main, record)
     if report is not None:

@@ -89,18 +89,18 @@ def _packets(writer: PcapngWriter, events: Iterator[ev.Event]) -> None:
     flows: dict[int, _Flow] = {}
 
     def flow(event: ev.Frame | ev.Segment | ev.Closed) -> _Flow:
-        if event.connection not in flows:  # the trace begins within the connection
-            opened = ev.Connection(
-                time=event.time, connection=event.connection, tapped=isinstance(event, ev.Segment)
+        if event.connection not in flows:
+            # The file begins within the connection. Without its handshake TLS cannot be read: the frames can.
+            flows[event.connection] = _Flow(
+                writer, ev.Connection(time=event.time, connection=event.connection)
             )
-            flows[event.connection] = _Flow(writer, opened)
         return flows[event.connection]
 
     for event in events:
         match event:
             case ev.Connection():
                 flows[event.connection] = _Flow(writer, event)
-            case ev.Segment():
+            case ev.Segment() if flow(event).tapped:
                 flow(event).data(event.time, event.sender, bytes.fromhex(event.data))
             case ev.Frame() if not flow(event).tapped:
                 frame = v2gtp.pack(event.payload_type, bytes.fromhex(event.payload))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from hlc_sim.cli import app
 from hlc_sim.trace import events as ev
 from hlc_sim.trace.frames import Decoder
 from hlc_sim.trace.jsonl import Reader, Writer, lines_of, read
+from hlc_sim.trace.load import open_input
 from hlc_sim.trace.recorder import recording
 from hlc_sim.transport.link import FrameRecord
 from iso15118 import exi
@@ -23,7 +27,7 @@ def header() -> ev.Header:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    events = [
+    events: list[ev.Event] = [
         ev.SDP(time=2.0, sender="EVCC", payload_type=0x9000, payload="0000"),
         ev.TLS(time=3.0, connection=1, version="TLSv1.3", mutual=True),
         ev.Sample(time=4.0, source="vehicle", values={"soc": 40.5}),
@@ -107,3 +111,45 @@ def test_messages_of_other_protocols_are_named_not_guessed() -> None:
     message, error = decoder.decode(0x8001, bytes.fromhex("809802"))
     assert message is None
     assert error == "a message of urn:iso:15118:2:2013:MsgDef, not of ISO 15118-20"
+
+
+def test_a_part_without_the_handshake_shows_the_frames_in_its_capture(tmp_path: Path) -> None:
+    base = [event for event in rec.dc_bpt_dynamic().events() if isinstance(event, ev.Frame)]
+    with recording(tmp_path, name="run", max_bytes=64 * 1024) as recorder:
+        connection = recorder.connection(evcc="[::1]:50000", secc="[::1]:50001", tapped=True)
+        for turn in range(20):
+            for event in base:
+                sender, payload = Role(event.sender), bytes.fromhex(event.payload)
+                connection.segment(sender, bytes(len(payload) + 30))  # what TLS made of it
+                frame = FrameRecord(
+                    event.number, event.time + turn, sender, event.payload_type, payload, None
+                )
+                connection.sink(frame)
+    parts = sorted(tmp_path.glob("run.*.jsonl"))
+    assert parts
+    for part in parts:
+        frames = [event.payload for event in read(part) if isinstance(event, ev.Frame)]
+        with open_input(part.with_suffix(".pcapng")) as capture:
+            captured = [event.payload for event in capture if isinstance(event, ev.Frame)]
+        assert captured == frames
+        assert frames
+
+
+@pytest.mark.parametrize("command", ["secc", "evcc", "demo"])
+def test_the_commands_bound_their_trace(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(Exception):
+        pass
+
+    def tracing(directory: Path, _role: Role, **header: object) -> None:
+        raise Asked(directory, header["max_bytes"])
+
+    monkeypatch.setattr(importlib.import_module(f"hlc_sim.cli.{command}"), "tracing", tracing)
+    arguments = [command, "--lab-plain-tcp", "--trace-max-mb", "2"]
+    result = CliRunner().invoke(app, [*arguments, "--trace", str(tmp_path)])
+    assert isinstance(result.exception, Asked)
+    assert result.exception.args == (tmp_path, 2_000_000)
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "--trace-max-mb needs --trace" in result.output
