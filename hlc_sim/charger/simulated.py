@@ -201,7 +201,7 @@ class SimulatedCharger(Charger):
         vehicle = self._report.dc
         load = self._report.present_voltage
         if current is None or self._forming:
-            at = stage.voltage or load or 1.0
+            at = max(stage.voltage or load or 1.0, 1.0)
             most = limits.max_charge_power
             least = limits.max_discharge_power or 0.0
             if vehicle is not None:
@@ -209,7 +209,13 @@ class SimulatedCharger(Charger):
                 least = min(
                     least, vehicle.max_discharge_power or 0.0, (vehicle.max_discharge_current or 0.0) * at
                 )
-            current = self._wanted_power(most, least) / max(at, 1.0)
+                # What the vehicle no longer takes must not flow while the current ramps down [V2G20-2188].
+                limits = replace(
+                    limits,
+                    max_charge_current=min(limits.max_charge_current, most / at),
+                    max_discharge_current=min(limits.max_discharge_current or 0.0, least / at),
+                )
+            current = self._wanted_power(most, least) / at
             voltage = None
         current = self._in_channel(current)
         self._output = stage.regulate(limits, current, voltage, load, seconds)

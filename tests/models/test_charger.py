@@ -122,6 +122,20 @@ def test_dynamic_mode_charges_within_both_sides_limits_until_the_target() -> Non
     assert made.deliver_dc(20.0, None, None).current == 0
 
 
+def test_a_limit_that_the_vehicle_lowers_holds_at_once() -> None:
+    """[V2G20-2188], in the shortest of steps."""
+    made = charger()
+    connect(made)
+    report(made)
+    made.deliver_dc(1.0, None, None)
+    before = made.deliver_dc(10.0, None, None).current
+    limits = DCLimits(max_charge_power=150_000, max_charge_current=before / 4, max_voltage=500)
+    made.vehicle(10.001, VehicleReport(dc=limits, present_voltage=400))
+    out = made.deliver_dc(10.001, None, None)
+    assert out.current == pytest.approx(before / 4)
+    assert not out.current_limited  # by the station, that is
+
+
 def test_dynamic_mode_discharges_when_the_site_wants_it_and_the_vehicle_can() -> None:
     made = charger(site=Site(set_points=((0, -30_000.0), (100, 20_000.0))))
     connect(made)
