@@ -1,6 +1,13 @@
-"""For every test: examples of hypothesis are the same in each run, and a busy machine fails none."""
+"""For every test: examples of hypothesis are the same in each run, a busy machine fails none, and Ctrl-C reaches the
+processes that tests start even where the tests themselves run in the background (there it is ignored, by inheritance).
+"""
+
+import signal
 
 from hypothesis import settings
 
 settings.register_profile("deterministic", derandomize=True, deadline=None)
 settings.load_profile("deterministic")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
