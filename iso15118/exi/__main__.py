@@ -4,7 +4,6 @@ from pathlib import Path
 
 from . import kernel
 
-
 _INSTALL_SECONDS = 60
 """An install writes source and compiled form in either order."""
 
