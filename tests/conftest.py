@@ -1,6 +1,6 @@
-"""For every test: examples of hypothesis are the same in each run, a busy machine fails none, and Ctrl-C reaches
-the processes that tests start even where the tests themselves run in the background (there it is ignored, by
-inheritance).
+"""For every test: hypothesis takes the same examples in each run, a busy machine fails none, and Ctrl-C
+reaches the processes that tests start, even where the tests run in the background
+(Ctrl-C is ignored there, by inheritance).
 """
 
 import signal
