@@ -80,7 +80,7 @@ def test_a_link_lost_ends_the_session_on_both_sides(tmp_path):
         assert "powerline: link ended" in log
         assert "Traceback" not in log
     outcome = next(row for row in result.stdout.splitlines() if row.startswith("outcome"))
-    assert "connection_lost" in outcome or "timeout" in outcome, outcome
+    assert "connection lost" in outcome or "timeout" in outcome, outcome
     assert "secc 143" not in result.stdout, "a signal must not keep the station from leaving"
     ends = at(seen, "CM_SET_KEY_REQ")
     assert len(ends) >= 4  # EVSE, match, doctor, and the car's new one
