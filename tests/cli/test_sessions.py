@@ -43,7 +43,7 @@ def secc(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
         process.communicate()
 
 
-def test_demo_ends_with_a_whole_session_in_time(tmp_path: Path) -> None:
+def test_demo_ends_with_a_whole_session(tmp_path: Path) -> None:
     result = hlc("demo", "--speed", "2000", "--json", str(tmp_path / "demo.json"))
     assert result.exit_code == 0
     assert "outcome          terminated" in result.stdout
@@ -51,7 +51,6 @@ def test_demo_ends_with_a_whole_session_in_time(tmp_path: Path) -> None:
     data = json.loads((tmp_path / "demo.json").read_text())
     assert data["ok"]
     assert data["soc_end"] >= 80
-    assert data["seconds"] < 10
     assert data["charge_loops"] > 0
     assert data["energy_charged_wh"] > 20_000
 
