@@ -132,11 +132,11 @@ async def _secure_evcc(
     stream: trio.abc.Stream, config: TLSConfig, record: RunTrace, peer: str
 ) -> tuple[trio.abc.Stream, dict[str, Any]]:
     """The secured stream, and what `charge` should know of it."""
-    from ..transport.tls import TLSError, secure
-    from ..trust import describe, remarks, secc_identity
+    from ..transport.tls import TLSError
+    from ..trust import connecting, describe, remarks, secc_identity
 
     try:
-        secured = await secure(stream, config, server_side=False)
+        secured = await connecting(stream, config)
     except TLSError as error:
         record.tls(peer, error.facts)
         record.closed(peer, "", str(error))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import trio
@@ -17,14 +19,15 @@ from ..secc import ConnectionReport, Station
 from ..transport.link import Intervention, Link
 from .model import Do, Expect, Outcome, Result, Scenario, Verdict
 from .script import Script
+from .settings import Layer
 from .targets import NoTarget, Target
 from .watch import Record, Watched
 
 _LONGEST = 600.0
 """s after which a session that does not end is given up."""
-_MARGIN = 1.0
+MARGIN = 1.0
 """s given to a device beyond the time a scenario states."""
-_NEXT_SESSION = 1.0
+NEXT_SESSION = 1.0
 """s between a disturbed session and the one that must succeed."""
 _LOOPS = 3
 """Charge loops of a session, unless the scenario says otherwise."""
@@ -52,36 +55,75 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
         )
     started = trio.current_time()
     verdict = Verdict(scenario.name, Result.PASS)
-    quiet = logging.getLogger("hlc_sim.secc")
-    level, quiet.disabled = quiet.disabled, True  # the disturbance is meant; its log would hide the verdict
     try:
-        attempts: list[Attempt] = []
-        for _ in range(scenario.sessions):
-            if attempts:
-                await trio.sleep(_NEXT_SESSION)
-            attempts.append(await _attempt(scenario, target))
-        usual: set[tuple[str, str]] = set()
-        if scenario.tests is Role.SECC and scenario.expect.health:
-            await trio.sleep(_NEXT_SESSION)
-            usual = await _health(scenario, target, verdict)
-        for attempt in attempts:
-            _judge(scenario, attempt, usual, verdict)
-    except NoTarget as error:
+        with _quiet():
+            await _player(scenario.layer)(scenario, target, verdict)
+    except* NoTarget as group:  # out of the nursery of a session
         verdict.result = Result.INCONCLUSIVE
-        verdict.reasons.append(str(error))
-    finally:
-        quiet.disabled = level
+        verdict.reasons += [str(error) for error in leaves(group)]
     verdict.seconds = trio.current_time() - started
     return verdict
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """The exceptions in a group, of any depth."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The disturbance is meant; its log would hide the verdict."""
+    loggers = [logging.getLogger(f"hlc_sim.{name}") for name in ("secc", "transport.sdp", "trust")]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
+Player = Callable[[Scenario, Target, Verdict], Awaitable[None]]
+"""Plays a scenario of its layer and puts what it finds into the verdict. NoTarget: there is no device."""
+
+
+def _player(layer: Layer) -> Player:
+    match layer:
+        case Layer.TLS:
+            from . import layer_tls
+
+            return layer_tls.play
+        case Layer.V2G:
+            return _play
+    raise NotImplementedError(layer)
+
+
+async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
+    attempts: list[Attempt] = []
+    for _ in range(scenario.sessions):
+        if attempts:
+            await trio.sleep(NEXT_SESSION)
+        attempts.append(await _attempt(scenario, target))
+    usual: set[tuple[str, str]] = set()
+    if scenario.tests is Role.SECC and scenario.expect.health:
+        await trio.sleep(NEXT_SESSION)
+        usual = await _health(scenario, target, verdict)
+    for attempt in attempts:
+        judge(scenario, attempt, usual, verdict)
 
 
 async def _attempt(scenario: Scenario, target: Target, *, disturbed: bool = True) -> Attempt:
     expect = scenario.expect
     holds = expect.outcome in (Outcome.REFUSES, Outcome.ENDS)
     steps = scenario.steps if disturbed else ()
-    script = Script(steps, hold=expect.within + _MARGIN if holds and steps else None)
+    script = Script(steps, hold=expect.within + MARGIN if holds and steps else None)
     async with trio.open_nursery() as nursery:
-        stream = await target.connect(nursery, _vehicle(scenario.vehicle), scenario.station)
+        stream = await target.connect(nursery, vehicle_of(scenario.vehicle), scenario.station)
         watched = Watched(stream, scenario.plays, lab=target.plain)
         attempt = Attempt(watched.record, script)
         script.frames = lambda: len(watched.record.seen)
@@ -101,12 +143,12 @@ async def _attempt(scenario: Scenario, target: Target, *, disturbed: bool = True
     return attempt
 
 
-def _vehicle(config: VehicleConfig) -> VehicleConfig:
+def vehicle_of(config: VehicleConfig) -> VehicleConfig:
     return dataclasses.replace(config, evcc={"charge_loops": _LOOPS, **config.evcc})
 
 
 async def _be_evcc(scenario: Scenario, stream: Watched, script: Intervention, attempt: Attempt) -> None:
-    settings = _vehicle(scenario.vehicle)
+    settings = vehicle_of(scenario.vehicle)
     report = await charge(
         Link(stream, Role.EVCC, intervention=script), settings.session(), settings.vehicle()
     )
@@ -133,7 +175,7 @@ async def _health(scenario: Scenario, target: Target, verdict: Verdict) -> set[t
     plain = dataclasses.replace(scenario, steps=(), vehicle=_undisturbed(scenario), plays=Role.EVCC)
     attempt = await _attempt(plain, target, disturbed=False)
     if not attempt.ok:
-        _fail(verdict, f"the next session did not succeed: {attempt.ended}")
+        fail(verdict, f"the next session did not succeed: {attempt.ended}")
     return {(finding.rule.id, finding.message) for finding in attempt.record.errors_of(Role.SECC)}
 
 
@@ -148,7 +190,7 @@ def _undisturbed(scenario: Scenario) -> VehicleConfig:
 # -- verdict -------------------------------------------------------------------------------------------------
 
 
-def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], verdict: Verdict) -> None:
+def judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], verdict: Verdict) -> None:
     record, expect = attempt.record, scenario.expect
     device = scenario.tests
     verdict.log += [frame.line(record.opened) for frame in record.seen]
@@ -164,21 +206,21 @@ def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ve
         if finding.rule.id in expect.allow or (finding.rule.id, finding.message) in usual:
             continue
         verdict.findings.append(str(finding))
-        _fail(verdict, f"{device.value}: {finding.text} [{finding.requirement or finding.rule.id}]")
+        fail(verdict, f"{device.value}: {finding.text} [{finding.requirement or finding.rule.id}]")
     if record.broken:
-        _fail(verdict, f"{device.value} sent what is no V2GTP: {record.broken}")
+        fail(verdict, f"{device.value} sent what is no V2GTP: {record.broken}")
     if attempt.timed_out:
-        _fail(verdict, f"the session did not end in {_LONGEST:g} s")
+        fail(verdict, f"the session did not end in {_LONGEST:g} s")
         return
     done = attempt.script.done
     since, frames = (done[0].time, done[0].frames) if done else (record.opened, 0)
     match expect.outcome:
         case Outcome.CONTINUES:
             if not attempt.ok:
-                _fail(verdict, f"the session did not come to its proper end: {attempt.ended}")
+                fail(verdict, f"the session did not come to its proper end: {attempt.ended}")
             codes = {frame.code for frame in record.after(0, Role.SECC)}
             if expect.warns and not codes & set(expect.warns):
-                _fail(verdict, f"no response said {' or '.join(expect.warns)}")
+                fail(verdict, f"no response said {' or '.join(expect.warns)}")
         case Outcome.REFUSES:
             _refused(record, frames, expect, verdict)
             _ended(record, since, expect, device, verdict)
@@ -186,9 +228,9 @@ def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ve
             went_on = [f for f in record.after(frames, device) if _goes_on(f.name, f.code)]
             allowed = sum(step.do in (Do.DELAY, Do.HALF_OPEN, Do.DRIP) for step in scenario.steps)
             if device is Role.SECC and len(went_on) > allowed:
-                _fail(verdict, f"it went on with {went_on[0].name} {went_on[0].code}")
+                fail(verdict, f"it went on with {went_on[0].name} {went_on[0].code}")
             if device is Role.EVCC and went_on:
-                _fail(verdict, f"it went on with {went_on[0].name}")
+                fail(verdict, f"it went on with {went_on[0].name}")
             _ended(record, since, expect, device, verdict)
         case Outcome.SURVIVES:
             pass
@@ -205,29 +247,29 @@ def _goes_on(name: str, code: str) -> bool:
 def _refused(record: Record, frames: int, expect: Expect, verdict: Verdict) -> None:
     answers = record.after(frames, Role.SECC)
     if not answers:
-        _fail(verdict, f"no answer; expected {' or '.join(expect.codes)}")
+        fail(verdict, f"no answer; expected {' or '.join(expect.codes)}")
         return
     codes = [frame.code for frame in answers]
     first = next((c for c in codes if c.lower().startswith("failed")), codes[0])
     if first not in expect.codes:
-        _fail(verdict, f"answered {answers[0].name} {first}; expected {' or '.join(expect.codes)}")
+        fail(verdict, f"answered {answers[0].name} {first}; expected {' or '.join(expect.codes)}")
     later = codes[codes.index(first) + 1 :]
     if any(not code.lower().startswith("failed") for code in later):
-        _fail(verdict, f"answered after its refusal: {', '.join(later)}")
+        fail(verdict, f"answered after its refusal: {', '.join(later)}")
 
 
 def _ended(record: Record, since: float, expect: Expect, device: Role, verdict: Verdict) -> None:
     if record.closed_by is not device or record.closed is None:
-        _fail(verdict, f"the connection was still open {expect.within:g} s later")
+        fail(verdict, f"the connection was still open {expect.within:g} s later")
         return
     took = record.closed - since
     if took < expect.after - 0.02:
-        _fail(verdict, f"closed after {took:.2f} s; it must wait {expect.after:g} s")
-    if took > expect.within + _MARGIN / 2:
-        _fail(verdict, f"closed only after {took:.2f} s; expected within {expect.within:g} s")
+        fail(verdict, f"closed after {took:.2f} s; it must wait {expect.after:g} s")
+    if took > expect.within + MARGIN / 2:
+        fail(verdict, f"closed only after {took:.2f} s; expected within {expect.within:g} s")
 
 
-def _fail(verdict: Verdict, reason: str) -> None:
+def fail(verdict: Verdict, reason: str) -> None:
     verdict.result = Result.FAIL
     if reason not in verdict.reasons:
         verdict.reasons.append(reason)

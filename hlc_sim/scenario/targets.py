@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -21,7 +22,10 @@ from ..transport import sdp, tcp
 from ..transport.link import Link
 
 if TYPE_CHECKING:
+    from pki.hierarchy import Hierarchy
+
     from ..transport.tls import TLSConfig
+    from .model import Scenario
 
 
 class NoTarget(Exception):
@@ -50,49 +54,130 @@ class Target(Protocol):
         configuration from `station` or `vehicle`.
         """
 
+    def hierarchy(self, editions: tuple[str, ...] = ()) -> Hierarchy:
+        """The certificates the device trusts and holds, for scenarios below TLS; of one of the `editions`
+        where the device can be had with several. NoTarget if they are not known.
+        """
+
+    async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
+        """A connection on which the device expects TLS, before the handshake. NoTarget if there is none."""
+
+
+def minted(editions: tuple[str, ...] = ()) -> Hierarchy:
+    """The hierarchy of the simulator, made once."""
+    return _minted(editions[0] if editions else "2022")
+
+
+@cache
+def _minted(edition: str) -> Hierarchy:
+    from pki.hierarchy import Hierarchy
+    from pki.profiles import Edition
+
+    return Hierarchy.mint(Edition(edition), seed="scenarios")
+
+
+Retls = Callable[["TLSConfig"], "TLSConfig"]
+"""Changes how a simulated device speaks TLS."""
+
 
 @dataclass
 class SimulatedSECC:
-    """Our own SECC, in memory. `station` (a function of the scenario's configuration) may replace it."""
+    """Our own SECC, in memory. `station` (a function of the scenario's configuration) may replace it, `tls`
+    its TLS.
+    """
 
     role: Role = Role.SECC
     plain: bool = True
     name: str = "simulated SECC"
     make: Callable[[StationConfig], Station] | None = None
-    _station: Station | None = None
+    tls: Retls | None = None
+    _stations: dict[object, Station] = field(default_factory=dict)
+    """Of the scenario being played: all its sessions go to the same one."""
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
     ) -> trio.abc.Stream:
-        from trio.testing import memory_stream_pair
+        return _in_memory(nursery, self._one("plain", station, lambda: self._made(station)).handle)
 
-        here, there = memory_stream_pair()
-        if self._station is None:
-            self._station = self.make(station) if self.make is not None else _station(station)
-        nursery.start_soon(self._station.handle, there)
-        return here
+    def hierarchy(self, editions: tuple[str, ...] = ()) -> Hierarchy:
+        return minted(editions)
+
+    async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
+        from ..trust import securing, station_of
+
+        pnc = scenario.tls is not None and scenario.tls.pnc
+
+        def make() -> Station:
+            own, plain = station_of(hierarchy, plug_and_charge=pnc), self._made(scenario.station)
+            return replace(
+                plain,
+                config=replace(plain.config, **own.offers),
+                secure=securing(self.tls(own.tls) if self.tls else own.tls),
+                trust=own.trust,
+            )
+
+        return _in_memory(nursery, self._one((hierarchy.edition, pnc), scenario.station, make).handle)
+
+    def _one(self, kind: object, config: StationConfig, make: Callable[[], Station]) -> Station:
+        key = kind, id(config)
+        if key not in self._stations:
+            self._stations = {key: make()}
+        return self._stations[key]
+
+    def _made(self, config: StationConfig) -> Station:
+        return self.make(config) if self.make is not None else _station(config)
 
 
 @dataclass
 class SimulatedEVCC:
-    """Our own EVCC, in memory."""
+    """Our own EVCC, in memory. `tls` may change its TLS."""
 
     role: Role = Role.EVCC
     plain: bool = True
     name: str = "simulated EVCC"
+    tls: Retls | None = None
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
     ) -> trio.abc.Stream:
-        from trio.testing import memory_stream_pair
+        async def drive(stream: trio.abc.Stream) -> None:
+            await charge(Link(stream, Role.EVCC), vehicle.session(), vehicle.vehicle())
 
-        here, there = memory_stream_pair()
+        return _in_memory(nursery, drive)
 
-        async def drive() -> None:
-            await charge(Link(there, Role.EVCC), vehicle.session(), vehicle.vehicle())
+    def hierarchy(self, editions: tuple[str, ...] = ()) -> Hierarchy:
+        return minted(editions)
 
-        nursery.start_soon(drive)
-        return here
+    async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
+        from ..transport.tls import TLSError
+        from ..trust import connecting, describe, secc_identity, vehicle_of
+
+        wishes = scenario.tls
+        own = vehicle_of(
+            hierarchy,
+            plug_and_charge=wishes is not None and wishes.pnc,
+            contracts=None if wishes is None or wishes.contracts else (),
+        )
+        config = scenario.vehicle
+
+        async def drive(stream: trio.abc.Stream) -> None:
+            try:
+                secured = await connecting(stream, self.tls(own.tls) if self.tls else own.tls)
+            except TLSError:
+                return  # `connecting` has closed the stream
+            session = replace(config.session(), **own.settings)
+            known = {"secc_identity": secc_identity(secured), "tls": describe(secured.facts)}
+            await charge(Link(secured, Role.EVCC), session, config.vehicle(), **known)  # type: ignore[arg-type]
+
+        return _in_memory(nursery, drive)
+
+
+def _in_memory(nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> trio.abc.Stream:
+    from trio.testing import memory_stream_pair
+
+    here, there = memory_stream_pair()
+    nursery.start_soon(serve, there)
+    return here
 
 
 @dataclass
@@ -102,6 +187,8 @@ class NetworkSECC:
     address: tuple[str, int] | tuple[str, int, int, int] | None = None
     interface: str | None = None
     tls: TLSConfig | None = None
+    pki: Hierarchy | None = None
+    """What it trusts and holds, for scenarios below TLS."""
     role: Role = field(default=Role.SECC, init=False)
 
     @property
@@ -118,15 +205,23 @@ class NetworkSECC:
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
     ) -> trio.abc.Stream:
         try:
-            address = self.address or await self._discover()
-            stream: trio.abc.Stream = await tcp.connect(address)
+            security = sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
+            stream: trio.abc.Stream = await tcp.connect(self.address or await self._discover(security))
             return stream if self.tls is None else await _secure(stream, self.tls, server_side=False)
-        except (OSError, sdp.DiscoveryError) as error:
+        except (OSError, trio.BrokenResourceError) as error:
             raise NoTarget(f"{self.name}: {error}") from error
 
-    async def _discover(self) -> tuple[str, int, int, int]:
+    def hierarchy(self, editions: tuple[str, ...] = ()) -> Hierarchy:
+        return _known(self.pki)
+
+    async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
+        try:
+            return await tcp.connect(self.address or await self._discover(sdp_messages.Security.TLS))
+        except OSError as error:
+            raise NoTarget(f"{self.name}: {error}") from error
+
+    async def _discover(self, security: sdp_messages.Security) -> tuple[str, int, int, int]:
         assert self.interface is not None
-        security = sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
         found = await sdp.discover(interfaces.find(self.interface), security=security)
         return found.socket_address
 
@@ -137,6 +232,8 @@ class NetworkEVCC:
 
     interface: str
     tls: TLSConfig | None = None
+    pki: Hierarchy | None = None
+    """What it trusts and holds, for scenarios below TLS."""
     port: int | None = None
     sdp_port: int = 15118
     patience: float = 120.0
@@ -154,9 +251,23 @@ class NetworkEVCC:
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
     ) -> trio.abc.Stream:
+        accepted = await self._accept(
+            sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
+        )
+        try:
+            return accepted if self.tls is None else await _secure(accepted, self.tls, server_side=True)
+        except (OSError, trio.BrokenResourceError) as error:
+            raise NoTarget(f"{self.name}: {error}") from error
+
+    def hierarchy(self, editions: tuple[str, ...] = ()) -> Hierarchy:
+        return _known(self.pki)
+
+    async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
+        return await self._accept(sdp_messages.Security.TLS)
+
+    async def _accept(self, security: sdp_messages.Security) -> trio.SocketStream:
         interface = interfaces.find(self.interface)
         listener = await tcp.listen(interface, self.port)
-        security = sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
         endpoints = {security: listener.socket.getsockname()[1]}
         accepted: trio.SocketStream | None = None
         with trio.move_on_after(self.patience):
@@ -171,10 +282,16 @@ class NetworkEVCC:
         await listener.aclose()
         if accepted is None:
             raise NoTarget(f"{self.name}: no car connected within {self.patience:g} s")
-        try:
-            return accepted if self.tls is None else await _secure(accepted, self.tls, server_side=True)
-        except OSError as error:
-            raise NoTarget(f"{self.name}: {error}") from error
+        return accepted
+
+
+def _known(pki: Hierarchy | None) -> Hierarchy:
+    if pki is None:
+        raise NoTarget(
+            "a scenario below TLS needs the certificates that the device trusts and we present: "
+            "--pki with a directory made by `v2g-pki mint --out DIR`"
+        )
+    return pki
 
 
 def _station(config: StationConfig) -> Station:
