@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from iso15118.security.chain import Policy
-from iso15118.security.evcc_trust import ContractCredential, Wallet
+from iso15118.security.evcc_trust import ContractCredential, Installer, ProvisioningCredential, Wallet
 from iso15118.security.tls_profile import (
     ISO_20,
     LENIENT,
@@ -92,8 +92,8 @@ async def play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
     settings = scenario.tls
     assert settings is not None
     scenario = replace(scenario, vehicle=settings_of(scenario.vehicle))
-    variant = variants()[settings.chain or settings.contract] if settings.chain or settings.contract else None
-    hierarchy = target.hierarchy(variant.editions if variant else ())
+    broken = settings.chain or settings.contract or settings.provisioning
+    hierarchy = target.hierarchy(variants()[broken].editions if broken else ())
     if target.role is Role.SECC and not target.name.startswith("simulated"):
         before = await _meet(scenario, target, hierarchy, disturbed=False)
         if not _greeted(before):
@@ -185,6 +185,8 @@ class _OurSide:
             broken = self._broken(settings.contract)
             wallet = Wallet([ContractCredential(tuple(broken.chain), broken.key)])  # type: ignore[arg-type]
             fields |= wallet_settings(wallet)
+        if settings.provisioning:
+            fields["certificate_installation"] = self._installer().hooks()
         config = self.scenario.vehicle
         report = await charge(
             Link(stream, Role.EVCC, intervention=self.script),
@@ -216,6 +218,11 @@ class _OurSide:
         attempt.ok, attempt.ended = reports[0].clean, reports[0].ended
 
     # What we present and offer.
+
+    def _installer(self) -> Installer:
+        broken = self._broken(self.settings.provisioning)
+        own = ProvisioningCredential(tuple(broken.chain), broken.key)  # type: ignore[arg-type]
+        return Installer(own, [self.hierarchy["v2g_root"].certificate], Wallet())
 
     def _config(self) -> TLSConfig:
         credentials = self._credentials()

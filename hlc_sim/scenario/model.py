@@ -154,12 +154,18 @@ class Outcome(StrEnum):
     """SECC: it answers with one of `codes` and ends the session. In the handshake: it breaks off, with an
     alert of `codes` (by default those listed for the broken chain) or without one.
     """
+    ANSWERS = "answers"
+    """SECC: it answers with one of `codes`; whether the session then goes on is its own business."""
     ENDS = "ends"
     """It ends the session, with a FAILED response or without one, within `within` s, not before `after` s."""
     SURVIVES = "survives"
     """Either; only what the judge says, and that the next session succeeds, counts."""
     IGNORES = "ignores"
     """SDP and SLAC: it gives no answer to it, and goes on."""
+
+
+CODED = (Outcome.REFUSES, Outcome.ANSWERS)
+"""Outcomes that name response codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +191,9 @@ class Expect:
         for code in (*self.codes, *self.warns):
             if code not in known:
                 raise ValueError(f"{code!r} is no response code, nor a TLS alert")
-        if self.codes and self.outcome is not Outcome.REFUSES:
-            raise ValueError("codes belong to outcome = 'refuses'; for a session that goes on use warns")
+        if self.codes and self.outcome not in CODED:
+            wanted = "outcome = 'refuses' or 'answers'"
+            raise ValueError(f"codes belong to {wanted}; for a session that goes on use warns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +256,8 @@ class Scenario:
         if codes & ALERTS and self.layer is not Layer.TLS:
             raise ValueError("expect.codes: alerts belong to layer = 'tls'")
         listed = self.tls is not None and self.tls.chain
-        if self.expect.outcome is Outcome.REFUSES and not codes and not listed:
-            raise ValueError("outcome = 'refuses' needs codes")
+        if self.expect.outcome in CODED and not codes and not listed:
+            raise ValueError(f"outcome = {self.expect.outcome.value!r} needs codes")
 
 
 def _words(value: object) -> str:

@@ -224,6 +224,12 @@ def judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ver
         case Outcome.REFUSES:
             _refused(record, frames, expect, verdict)
             _ended(record, since, expect, device, verdict)
+        case Outcome.ANSWERS:
+            first = next(iter(record.after(frames, Role.SECC)), None)
+            if first is None:
+                fail(verdict, f"no answer; expected {' or '.join(expect.codes)}")
+            elif first.code not in expect.codes:
+                fail(verdict, f"answered {first.name} {first.code}; expected {' or '.join(expect.codes)}")
         case Outcome.ENDS:
             went_on = [f for f in record.after(frames, device) if _goes_on(f.name, f.code)]
             allowed = sum(step.do in (Do.DELAY, Do.HALF_OPEN, Do.DRIP) for step in scenario.steps)

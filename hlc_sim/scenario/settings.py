@@ -61,6 +61,8 @@ class TLSSettings:
     """EVCC: a variant of `v2g-pki break --list` in place of our contract."""
     contracts: bool = True
     """EVCC: False has no contract, and asks for one."""
+    provisioning: str = ""
+    """EVCC: a variant of `v2g-pki break --list` in place of our OEM provisioning certificate."""
 
     def __post_init__(self) -> None:
         for name, value, known in (
