@@ -12,7 +12,6 @@ import trio
 import typer
 from rich.console import Console
 
-from iso15118 import sdp as sdp_messages
 from iso15118.session.events import Role
 
 from ..config import load
@@ -119,11 +118,7 @@ async def _discover(
 ) -> tuple[str, int, int, int]:
     assert interface is not None
     found = await sdp.discover(interface, security=secured.security, udp_port=sdp_port, sink=record.sdp)
-    if found.response.security is not secured.security:
-        offered = "TLS" if found.response.security is sdp_messages.Security.TLS else "no TLS"
-        raise sdp.DiscoveryError(
-            f"the SECC at [{found.response.address}]:{found.response.port} offers {offered}"
-        )
+    sdp.check_security(found.response, secured.security)
     log.info("SECC found at [%s]:%d", found.response.address, found.response.port)
     return found.socket_address
 

@@ -26,7 +26,7 @@ from ..config.reader import ConfigError, build
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from .model import Expect, Scenario, Step
-from .settings import Layer, TLSSettings
+from .settings import Layer, SDPSettings, TLSSettings
 
 
 @dataclass(slots=True)
@@ -45,6 +45,7 @@ class _Entry:
     sessions: int = 1
     layer: Layer = Layer.V2G
     tls: TLSSettings | None = None
+    sdp: SDPSettings | None = None
 
 
 def load_file(path: Path) -> dict[str, Scenario]:

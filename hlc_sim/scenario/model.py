@@ -17,7 +17,7 @@ from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..transport.link import Link
 from . import edit
-from .settings import Layer, TLSSettings
+from .settings import Layer, SDPSettings, TLSSettings
 
 
 class Do(StrEnum):
@@ -218,6 +218,7 @@ class Scenario:
     """Disturbed sessions one after another."""
     layer: Layer = Layer.V2G
     tls: TLSSettings | None = None
+    sdp: SDPSettings | None = None
 
     @property
     def tests(self) -> Role:
@@ -230,11 +231,15 @@ class Scenario:
         for step in self.steps:
             which = "each time" if step.occurrence == 0 else f"time {step.occurrence}"
             lines.append(f"at {step.at}, {which}: {step.do.value}")
-        table = self.tls
+        table = self.tls or self.sdp
         if table is not None:
+            usual = type(table)()
             given = {item.name: getattr(table, item.name) for item in fields(table)}
-            changed = {n: v for n, v in given.items() if v != type(table).__dataclass_fields__[n].default}
-            lines += [f"{self.layer.value}.{name}: {_words(value)}" for name, value in changed.items()]
+            lines += [
+                f"{self.layer.value}.{name}: {_words(value)}"
+                for name, value in given.items()
+                if value != getattr(usual, name)
+            ]
         return lines or ["nothing: our side is correct"]
 
     def __post_init__(self) -> None:
@@ -245,7 +250,7 @@ class Scenario:
             if step.at.partition("(")[0].endswith(wrong):
                 raise ValueError(f"at = {step.at!r}: the {self.plays.value} does not send that")
         self._check_codes()
-        for layer, table in ((Layer.TLS, self.tls),):
+        for layer, table in ((Layer.TLS, self.tls), (Layer.SDP, self.sdp)):
             if (self.layer is layer) is not (table is not None):
                 raise ValueError(f"the table {layer.value} and layer = {layer.value!r} come together")
 

@@ -98,6 +98,10 @@ def _player(layer: Layer) -> Player:
             from . import layer_tls
 
             return layer_tls.play
+        case Layer.SDP:
+            from . import layer_sdp
+
+            return layer_sdp.play
         case Layer.V2G:
             return _play
     raise NotImplementedError(layer)

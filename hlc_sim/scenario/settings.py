@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -78,6 +78,52 @@ class TLSSettings:
         _hex("tls.raw", self.raw)
         if self.do in ("replace", "insert") and not self.raw:
             raise ValueError(f"tls.do = {self.do!r} needs raw")
+
+
+@dataclass(frozen=True, slots=True)
+class SDPSettings:
+    """What our side does wrong in the discovery.
+
+    As EVCC it sends datagrams. As SECC it answers requests: `times` of them wrongly, the others well.
+    """
+
+    send: tuple[str, ...] = ()
+    """EVCC: datagrams (hex), V2GTP header and all, one after the other."""
+    count: int = 1
+    """EVCC: how many times all of that."""
+    seconds: float = 0.0
+    """EVCC: s between two datagrams. SECC: s by which an answer is late."""
+    unicast: bool = False
+    """EVCC: to the SECC's own address instead of the group."""
+    then_plain: bool = False
+    """EVCC: where the SECC offers a port without TLS, ask for -20 there: it must not be served."""
+    times: int = 1
+    """SECC: so many requests are answered wrongly; 0: all."""
+    silent: bool = False
+    """SECC: not at all."""
+    no_tls: bool = False
+    """SECC: with security NONE."""
+    port: int | None = None
+    """SECC: with this port."""
+    fields: dict[str, int] = field(default_factory=dict)
+    """SECC: octets of the datagram to replace, by offset: 0 to 7 are the V2GTP header, 8 to 23 the address,
+    24 and 25 the port, 26 the security, 27 the transport.
+    """
+    truncate: int = 0
+    """SECC: so many bytes of the datagram are left out at its end."""
+    append: str = ""
+    """SECC: bytes (hex) behind the datagram."""
+    copies: int = 1
+    """SECC: the answer so many times."""
+    second: bool = False
+    """SECC: a second answer with another port behind the first, as of another station."""
+
+    def __post_init__(self) -> None:
+        for datagram in self.send:
+            _hex("sdp.send", datagram)
+        _hex("sdp.append", self.append)
+        if self.count < 1 or self.copies < 1 or self.times < 0 or self.seconds < 0:
+            raise ValueError("sdp: count and copies are at least 1, times and seconds at least 0")
 
 
 def _hex(key: str, text: str) -> None:

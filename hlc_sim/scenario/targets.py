@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,14 @@ from ..secc import Station
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
 from ..transport.link import Link
+from .discovery import (
+    Answering,
+    Asking,
+    InterfaceAnswering,
+    InterfaceAsking,
+    MemoryAnswering,
+    MemoryAsking,
+)
 
 if TYPE_CHECKING:
     from pki.hierarchy import Hierarchy
@@ -30,6 +39,19 @@ if TYPE_CHECKING:
 
 class NoTarget(Exception):
     """The device could not be reached; the text says why."""
+
+
+class _Both:
+    """What a device of one role does not do in the other's place."""
+
+    patience: float = 120.0
+    """s to wait for a car."""
+
+    async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
+        raise NoTarget("an EVCC answers no SDP requests")
+
+    async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
+        raise NoTarget("an SECC sends no SDP requests")
 
 
 class Target(Protocol):
@@ -62,6 +84,16 @@ class Target(Protocol):
     async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
         """A connection on which the device expects TLS, before the handshake. NoTarget if there is none."""
 
+    async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
+        """Where an SECC can be asked for by SDP."""
+
+    async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
+        """Where an EVCC asks by SDP."""
+
+    @property
+    def patience(self) -> float:
+        """s to wait for an EVCC to come."""
+
 
 def minted(editions: tuple[str, ...] = ()) -> Hierarchy:
     """The hierarchy of the simulator, made once."""
@@ -81,7 +113,7 @@ Retls = Callable[["TLSConfig"], "TLSConfig"]
 
 
 @dataclass
-class SimulatedSECC:
+class SimulatedSECC(_Both):
     """Our own SECC, in memory. `station` (a function of the scenario's configuration) may replace it, `tls`
     its TLS.
     """
@@ -91,6 +123,10 @@ class SimulatedSECC:
     name: str = "simulated SECC"
     make: Callable[[StationConfig], Station] | None = None
     tls: Retls | None = None
+    endpoints: Mapping[sdp_messages.Security, int] = field(
+        default_factory=lambda: {sdp_messages.Security.TLS: 50000}
+    )
+    """Its ports, as SDP tells them."""
     _stations: dict[object, Station] = field(default_factory=dict)
     """Of the scenario being played: all its sessions go to the same one."""
 
@@ -118,6 +154,14 @@ class SimulatedSECC:
 
         return _in_memory(nursery, self._one((hierarchy.edition, pnc), scenario.station, make).handle)
 
+    async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
+        line = MemoryAsking()
+        if (plain := self.endpoints.get(sdp_messages.Security.NONE)) is not None:
+            station = self._one("plain", scenario.station, lambda: self._made(scenario.station))
+            line.ports[plain] = lambda stream: nursery.start_soon(station.handle, stream)
+        nursery.start_soon(sdp.answer, line.station, line.address, self.endpoints)
+        return line
+
     def _one(self, kind: object, config: StationConfig, make: Callable[[], Station]) -> Station:
         key = kind, id(config)
         if key not in self._stations:
@@ -129,13 +173,15 @@ class SimulatedSECC:
 
 
 @dataclass
-class SimulatedEVCC:
+class SimulatedEVCC(_Both):
     """Our own EVCC, in memory. `tls` may change its TLS."""
 
     role: Role = Role.EVCC
     plain: bool = True
     name: str = "simulated EVCC"
     tls: Retls | None = None
+    check: Callable[[sdp_messages.Response, sdp_messages.Security], None] = sdp.check_security
+    """What it makes of an SDP answer."""
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
@@ -171,6 +217,27 @@ class SimulatedEVCC:
 
         return _in_memory(nursery, drive)
 
+    async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
+        from ..trust import connecting, vehicle_of
+
+        line = MemoryAnswering()
+        own = vehicle_of(minted()).tls
+
+        async def drive() -> None:
+            with suppress(OSError, trio.BrokenResourceError):
+                response, _ = await sdp.ask(line.vehicle, line.group)
+                self.check(response, sdp_messages.Security.TLS)
+                stream = line.knock(response.port)
+                if response.security is sdp_messages.Security.TLS:
+                    await connecting(stream, self.tls(own) if self.tls else own)
+                else:
+                    await charge(
+                        Link(stream, Role.EVCC), scenario.vehicle.session(), scenario.vehicle.vehicle()
+                    )
+
+        nursery.start_soon(drive)
+        return line
+
 
 def _in_memory(nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> trio.abc.Stream:
     from trio.testing import memory_stream_pair
@@ -181,7 +248,7 @@ def _in_memory(nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitab
 
 
 @dataclass
-class NetworkSECC:
+class NetworkSECC(_Both):
     """A charger: at an address, or found by SDP on an interface. Nothing is sent anywhere else."""
 
     address: tuple[str, int] | tuple[str, int, int, int] | None = None
@@ -220,6 +287,11 @@ class NetworkSECC:
         except OSError as error:
             raise NoTarget(f"{self.name}: {error}") from error
 
+    async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
+        if self.interface is None:
+            raise NoTarget(f"SDP scenarios need --iface, not the address of the {self.name}")
+        return await InterfaceAsking.open(self.interface)
+
     async def _discover(self, security: sdp_messages.Security) -> tuple[str, int, int, int]:
         assert self.interface is not None
         found = await sdp.discover(interfaces.find(self.interface), security=security)
@@ -227,7 +299,7 @@ class NetworkSECC:
 
 
 @dataclass
-class NetworkEVCC:
+class NetworkEVCC(_Both):
     """A car that finds us by SDP on an interface, and connects; others are not served."""
 
     interface: str
@@ -237,7 +309,6 @@ class NetworkEVCC:
     port: int | None = None
     sdp_port: int = 15118
     patience: float = 120.0
-    """s to wait for the car."""
     role: Role = field(default=Role.EVCC, init=False)
 
     @property
@@ -264,6 +335,9 @@ class NetworkEVCC:
 
     async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
         return await self._accept(sdp_messages.Security.TLS)
+
+    async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
+        return await InterfaceAnswering.open(self.interface, self.sdp_port)
 
     async def _accept(self, security: sdp_messages.Security) -> trio.SocketStream:
         interface = interfaces.find(self.interface)
