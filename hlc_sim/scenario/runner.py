@@ -102,9 +102,12 @@ def _player(layer: Layer) -> Player:
             from . import layer_sdp
 
             return layer_sdp.play
+        case Layer.SLAC:
+            from . import layer_slac
+
+            return layer_slac.play
         case Layer.V2G:
             return _play
-    raise NotImplementedError(layer)
 
 
 async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:

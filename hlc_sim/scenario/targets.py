@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pki.hierarchy import Hierarchy
 
     from ..transport.tls import TLSConfig
+    from .matching import Bench
     from .model import Scenario
 
 
@@ -52,6 +53,9 @@ class _Both:
 
     async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
         raise NoTarget("an SECC sends no SDP requests")
+
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        raise NoTarget("SLAC scenarios need --iface, the interface of a powerline modem")
 
 
 class Target(Protocol):
@@ -90,6 +94,9 @@ class Target(Protocol):
     async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
         """Where an EVCC asks by SDP."""
 
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        """A powerline with the device on it. NoTarget if there is none."""
+
     @property
     def patience(self) -> float:
         """s to wait for an EVCC to come."""
@@ -127,6 +134,8 @@ class SimulatedSECC(_Both):
         default_factory=lambda: {sdp_messages.Security.TLS: 50000}
     )
     """Its ports, as SDP tells them."""
+    slac: dict[str, Any] = field(default_factory=dict)
+    """Fields of `EvseSlacConfig`, and `exposed` for a modem that takes orders from the line."""
     _stations: dict[object, Station] = field(default_factory=dict)
     """Of the scenario being played: all its sessions go to the same one."""
 
@@ -162,6 +171,11 @@ class SimulatedSECC(_Both):
         nursery.start_soon(sdp.answer, line.station, line.address, self.endpoints)
         return line
 
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        from .matching import simulated
+
+        return simulated(scenario, self.slac)
+
     def _one(self, kind: object, config: StationConfig, make: Callable[[], Station]) -> Station:
         key = kind, id(config)
         if key not in self._stations:
@@ -182,6 +196,8 @@ class SimulatedEVCC(_Both):
     tls: Retls | None = None
     check: Callable[[sdp_messages.Response, sdp_messages.Security], None] = sdp.check_security
     """What it makes of an SDP answer."""
+    slac: dict[str, Any] = field(default_factory=dict)
+    """Fields of `EvSlacConfig`."""
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
@@ -238,6 +254,11 @@ class SimulatedEVCC(_Both):
         nursery.start_soon(drive)
         return line
 
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        from .matching import simulated
+
+        return simulated(scenario, self.slac)
+
 
 def _in_memory(nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> trio.abc.Stream:
     from trio.testing import memory_stream_pair
@@ -292,6 +313,9 @@ class NetworkSECC(_Both):
             raise NoTarget(f"SDP scenarios need --iface, not the address of the {self.name}")
         return await InterfaceAsking.open(self.interface)
 
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        return _on_interface(self.interface, scenario)
+
     async def _discover(self, security: sdp_messages.Security) -> tuple[str, int, int, int]:
         assert self.interface is not None
         found = await sdp.discover(interfaces.find(self.interface), security=security)
@@ -339,6 +363,9 @@ class NetworkEVCC(_Both):
     async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
         return await InterfaceAnswering.open(self.interface, self.sdp_port)
 
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        return _on_interface(self.interface, scenario)
+
     async def _accept(self, security: sdp_messages.Security) -> trio.SocketStream:
         interface = interfaces.find(self.interface)
         listener = await tcp.listen(interface, self.port)
@@ -357,6 +384,14 @@ class NetworkEVCC(_Both):
         if accepted is None:
             raise NoTarget(f"{self.name}: no car connected within {self.patience:g} s")
         return accepted
+
+
+def _on_interface(interface: str | None, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+    if interface is None:
+        raise NoTarget("SLAC scenarios need --iface, the interface of a powerline modem")
+    from .matching import on_interface
+
+    return on_interface(interface, scenario)
 
 
 def _known(pki: Hierarchy | None) -> Hierarchy:
