@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import trio
 
+from iso15118.session.evcc_steps import PausedSession, SessionResult
 from iso15118.session.events import Role
 
 from ..clock import unix_offset
@@ -40,6 +41,8 @@ class Attempt:
     """It came to its proper end as our side saw it."""
     ended: str = ""
     timed_out: bool = False
+    session: SessionResult | None = None
+    """What came of it for our EVCC."""
 
 
 async def run(scenario: Scenario, target: Target) -> Verdict:
@@ -59,13 +62,13 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
         for _ in range(scenario.sessions):
             if attempts:
                 await trio.sleep(_NEXT_SESSION)
-            attempts.append(await _attempt(scenario, target))
+            attempts.append(await attempt(scenario, target))
         usual: set[tuple[str, str]] = set()
         if scenario.tests is Role.SECC and scenario.expect.health:
             await trio.sleep(_NEXT_SESSION)
             usual = await _health(scenario, target, verdict)
-        for attempt in attempts:
-            _judge(scenario, attempt, usual, verdict)
+        for made in attempts:
+            _judge(scenario, made, usual, verdict)
     except NoTarget as error:
         verdict.result = Result.INCONCLUSIVE
         verdict.reasons.append(str(error))
@@ -75,7 +78,12 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
     return verdict
 
 
-async def _attempt(scenario: Scenario, target: Target, *, disturbed: bool = True) -> Attempt:
+async def attempt(
+    scenario: Scenario, target: Target, *, disturbed: bool = True, resume: PausedSession | None = None
+) -> Attempt:
+    """One session of `scenario` with the device; our EVCC takes up the paused one `resume`. NoTarget: there
+    was none.
+    """
     expect = scenario.expect
     holds = expect.outcome in (Outcome.REFUSES, Outcome.ENDS)
     steps = scenario.steps if disturbed else ()
@@ -83,14 +91,14 @@ async def _attempt(scenario: Scenario, target: Target, *, disturbed: bool = True
     async with trio.open_nursery() as nursery:
         stream = await target.connect(nursery, _vehicle(scenario.vehicle), scenario.station)
         watched = Watched(stream, scenario.plays, lab=target.plain)
-        attempt = Attempt(watched.record, script)
+        made = Attempt(watched.record, script)
         script.frames = lambda: len(watched.record.seen)
         with trio.move_on_after(_LONGEST) as limit:
             if scenario.plays is Role.EVCC:
-                await _be_evcc(scenario, watched, script, attempt)
+                await _be_evcc(scenario, watched, script, made, resume)
             else:
-                await _be_secc(scenario, watched, script, attempt)
-        attempt.timed_out = limit.cancelled_caught
+                await _be_secc(scenario, watched, script, made)
+        made.timed_out = limit.cancelled_caught
         await watched.aclose()
         if target.name.startswith("simulated"):
             nursery.cancel_scope.deadline = trio.current_time() + _LONGEST
@@ -98,22 +106,29 @@ async def _attempt(scenario: Scenario, target: Target, *, disturbed: bool = True
             nursery.cancel_scope.cancel()
     if script.error is not None:
         raise script.error
-    return attempt
+    return made
 
 
 def _vehicle(config: VehicleConfig) -> VehicleConfig:
     return dataclasses.replace(config, evcc={"charge_loops": _LOOPS, **config.evcc})
 
 
-async def _be_evcc(scenario: Scenario, stream: Watched, script: Intervention, attempt: Attempt) -> None:
+async def _be_evcc(
+    scenario: Scenario,
+    stream: Watched,
+    script: Intervention,
+    made: Attempt,
+    resume: PausedSession | None,
+) -> None:
     settings = _vehicle(scenario.vehicle)
     report = await charge(
-        Link(stream, Role.EVCC, intervention=script), settings.session(), settings.vehicle()
+        Link(stream, Role.EVCC, intervention=script), settings.session(), settings.vehicle(), resume=resume
     )
-    attempt.ok, attempt.ended = report.session.ok, report.session.reason or report.session.outcome.value
+    made.session = report.session
+    made.ok, made.ended = report.session.ok, report.session.reason or report.session.outcome.value
 
 
-async def _be_secc(scenario: Scenario, stream: Watched, script: Intervention, attempt: Attempt) -> None:
+async def _be_secc(scenario: Scenario, stream: Watched, script: Intervention, made: Attempt) -> None:
     reports: list[ConnectionReport] = []
     config = scenario.station
     station = Station(
@@ -123,7 +138,7 @@ async def _be_secc(scenario: Scenario, stream: Watched, script: Intervention, at
         finished=reports.append,
     )
     await station.handle(stream)
-    attempt.ok, attempt.ended = reports[0].clean, reports[0].ended
+    made.ok, made.ended = reports[0].clean, reports[0].ended
 
 
 async def _health(scenario: Scenario, target: Target, verdict: Verdict) -> set[tuple[str, str]]:
@@ -131,10 +146,10 @@ async def _health(scenario: Scenario, target: Target, verdict: Verdict) -> set[t
     session, which is for `hlc check` to say, not for the verdict on a disturbance.
     """
     plain = dataclasses.replace(scenario, steps=(), vehicle=_undisturbed(scenario), plays=Role.EVCC)
-    attempt = await _attempt(plain, target, disturbed=False)
-    if not attempt.ok:
-        _fail(verdict, f"the next session did not succeed: {attempt.ended}")
-    return {(finding.rule.id, finding.message) for finding in attempt.record.errors_of(Role.SECC)}
+    next_one = await attempt(plain, target, disturbed=False)
+    if not next_one.ok:
+        _fail(verdict, f"the next session did not succeed: {next_one.ended}")
+    return {(finding.rule.id, finding.message) for finding in next_one.record.errors_of(Role.SECC)}
 
 
 def _undisturbed(scenario: Scenario) -> VehicleConfig:
