@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..conformance.cli import conformance
 from ..fuzz.cli import fuzz
 from ..powerline import cli as powerline_commands
 from ..scenario import cli as scenario_commands
@@ -328,6 +329,7 @@ def decode(
 
 trace_commands.mount(app)
 app.add_typer(scenario_commands.app)
+app.command(epilog=EPILOG)(conformance)
 app.command(epilog=EPILOG)(fuzz)
 powerline_commands.mount(app)
 
