@@ -7,6 +7,7 @@ from typing import Any
 
 from iso15118.session.evcc_steps import PausedSession
 from iso15118.session.events import Role
+from iso15118.session.secc_config import SessionStore
 
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
@@ -33,6 +34,8 @@ class Bench:
         self.shelf = shelf if shelf is not None else Shelf()
         self.log: list[str] = []
         self.target = make_target(tests)
+        self.store = SessionStore()
+        """Paused sessions of our SECC."""
 
     async def session(
         self,
@@ -61,7 +64,7 @@ class Bench:
             vehicle=vehicle or VehicleConfig(mode=chosen, control=control, evcc=evcc or {}),
             station=station or polling_station(chosen),
         )
-        made = await attempt(scenario, self.target, resume=resume)
+        made = await attempt(scenario, self.target, resume=resume, store=self.store)
         self._note(made)
         if made.script.missed:
             raise Inconclusive(f"the session never came to {made.script.missed[0].at}: {made.ended}")

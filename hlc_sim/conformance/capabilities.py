@@ -60,6 +60,8 @@ class Capabilities:
     slac: bool = False
     known: dict[str, str] = field(default_factory=dict)
     """Failures that are known: case id or pattern, and the reason that the report gives."""
+    configurable: bool = field(default=False, init=False)
+    """The bench configures the device itself: it can also be one that lacks what is stated."""
 
     def __post_init__(self) -> None:
         for service in self.services:
@@ -78,8 +80,12 @@ class Capabilities:
         return self.services[0]
 
     def has(self, need: str) -> bool:
-        """Whether one need is met: a key of this table, "service:dc" or "control:dynamic"."""
+        """Whether one need is met: a key of this table, "service:dc", "control:dynamic"; "no:pause" is met by
+        a device without it.
+        """
         kind, _, value = need.partition(":")
+        if kind == "no":
+            return self.configurable or not self.has(value)
         if kind == "service":
             return value in self.services
         if kind == "control":
@@ -98,7 +104,7 @@ class Capabilities:
 
 def of_simulator() -> Capabilities:
     """What the built-in SECC and EVCC support."""
-    return Capabilities(
+    simulator = Capabilities(
         device="the built-in simulator",
         services=tuple(MODES),
         pnc=True,
@@ -115,3 +121,5 @@ def of_simulator() -> Capabilities:
         sdp=True,
         slac=True,
     )
+    simulator.configurable = True
+    return simulator

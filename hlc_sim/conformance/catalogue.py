@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import chain
 
-from . import observed, stimuli_evcc, stimuli_secc
+from . import observed, procedures_secc, stimuli_evcc, stimuli_secc
 from .model import Case
 
 
@@ -14,7 +14,12 @@ from .model import Case
 def suite() -> Mapping[str, Case]:
     """By id, in the order in which they are run: first what is undisturbed."""
     found: dict[str, Case] = {}
-    for case in chain(observed.cases(), stimuli_secc.cases(), stimuli_evcc.cases()):
+    for case in chain(
+        observed.cases(),
+        stimuli_secc.cases(),
+        procedures_secc.procedure.cases,
+        stimuli_evcc.cases(),
+    ):
         if case.id in found:
             raise ValueError(f"there are two cases {case.id}")
         found[case.id] = case

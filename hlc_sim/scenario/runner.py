@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import trio
 
 from iso15118.session.evcc_steps import PausedSession, SessionResult
 from iso15118.session.events import Role
+from iso15118.session.secc_config import SessionStore
 
 from ..clock import unix_offset
 from ..config.vehicle import VehicleConfig
@@ -55,8 +58,6 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
         )
     started = trio.current_time()
     verdict = Verdict(scenario.name, Result.PASS)
-    quiet = logging.getLogger("hlc_sim.secc")
-    level, quiet.disabled = quiet.disabled, True  # the disturbance is meant; its log would hide the verdict
     try:
         attempts: list[Attempt] = []
         for _ in range(scenario.sessions):
@@ -72,22 +73,50 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
     except NoTarget as error:
         verdict.result = Result.INCONCLUSIVE
         verdict.reasons.append(str(error))
-    finally:
-        quiet.disabled = level
     verdict.seconds = trio.current_time() - started
     return verdict
 
 
 async def attempt(
-    scenario: Scenario, target: Target, *, disturbed: bool = True, resume: PausedSession | None = None
+    scenario: Scenario,
+    target: Target,
+    *,
+    disturbed: bool = True,
+    resume: PausedSession | None = None,
+    store: SessionStore | None = None,
 ) -> Attempt:
-    """One session of `scenario` with the device; our EVCC takes up the paused one `resume`. NoTarget: there
-    was none.
+    """One session of `scenario` with the device. Our EVCC takes up the paused one `resume`, our SECC those in
+    `store`. NoTarget: there was none.
     """
     expect = scenario.expect
     holds = expect.outcome in (Outcome.REFUSES, Outcome.ENDS)
     steps = scenario.steps if disturbed else ()
     script = Script(steps, hold=expect.within + _MARGIN if holds and steps else None)
+    with _quiet():
+        made = await _play(scenario, target, script, resume, store)
+    if script.error is not None:
+        raise script.error
+    return made
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The disturbance is meant: what our own station logs of it would hide the verdict."""
+    log = logging.getLogger("hlc_sim.secc")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+async def _play(
+    scenario: Scenario,
+    target: Target,
+    script: Script,
+    resume: PausedSession | None,
+    store: SessionStore | None,
+) -> Attempt:
     async with trio.open_nursery() as nursery:
         stream = await target.connect(nursery, _vehicle(scenario.vehicle), scenario.station)
         watched = Watched(stream, scenario.plays, lab=target.plain)
@@ -97,15 +126,13 @@ async def attempt(
             if scenario.plays is Role.EVCC:
                 await _be_evcc(scenario, watched, script, made, resume)
             else:
-                await _be_secc(scenario, watched, script, made)
+                await _be_secc(scenario, watched, script, made, store)
         made.timed_out = limit.cancelled_caught
         await watched.aclose()
         if target.name.startswith("simulated"):
             nursery.cancel_scope.deadline = trio.current_time() + _LONGEST
         else:
             nursery.cancel_scope.cancel()
-    if script.error is not None:
-        raise script.error
     return made
 
 
@@ -128,12 +155,15 @@ async def _be_evcc(
     made.ok, made.ended = report.session.ok, report.session.reason or report.session.outcome.value
 
 
-async def _be_secc(scenario: Scenario, stream: Watched, script: Intervention, made: Attempt) -> None:
+async def _be_secc(
+    scenario: Scenario, stream: Watched, script: Intervention, made: Attempt, store: SessionStore | None
+) -> None:
     reports: list[ConnectionReport] = []
     config = scenario.station
     station = Station(
         config.session(),
         lambda: config.charger(unix_offset()),
+        store if store is not None else SessionStore(),
         intervention=lambda: script,
         finished=reports.append,
     )

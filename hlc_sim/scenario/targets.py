@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from iso15118 import sdp as sdp_messages
+from iso15118.session.evcc_steps import PausedSession
 from iso15118.session.events import Role
 
 from ..clock import unix_offset
@@ -75,11 +76,12 @@ class SimulatedSECC:
 
 @dataclass
 class SimulatedEVCC:
-    """Our own EVCC, in memory."""
+    """Our own EVCC, in memory. After a session that it paused, the next one resumes that."""
 
     role: Role = Role.EVCC
     plain: bool = True
     name: str = "simulated EVCC"
+    _paused: PausedSession | None = None
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
@@ -89,7 +91,9 @@ class SimulatedEVCC:
         here, there = memory_stream_pair()
 
         async def drive() -> None:
-            await charge(Link(there, Role.EVCC), vehicle.session(), vehicle.vehicle())
+            link = Link(there, Role.EVCC)
+            report = await charge(link, vehicle.session(), vehicle.vehicle(), resume=self._paused)
+            self._paused = report.session.paused
 
         nursery.start_soon(drive)
         return here
