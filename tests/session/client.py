@@ -21,13 +21,12 @@ from iso15118.messages.common_types import (
 )
 from iso15118.messages.xmldsig import X509IssuerSerial
 from iso15118.session.fillers import RESPONSE_OF, _fillers
-from iso15118.session.secc import SECC
 from iso15118.session.secc_config import Link, SECCConfig, SessionStore, Trust, energy_modes
 from iso15118.session.sequence import State
 from iso15118.session.services import Family, ServiceID
 from iso15118.session.timers import RELAXED
 
-from .pair import EPOCH, BenchCharger, Entropy
+from .pair import EPOCH, BenchCharger, bench_secc
 
 of = RationalNumber.of
 Finished, Ongoing = Processing.Finished, Processing.Ongoing
@@ -63,16 +62,7 @@ class Client:
         self.family = family
         self.charger = charger or BenchCharger()
         self.store = store if store is not None else SessionStore()
-        self.secc = SECC(
-            config or SECCConfig(),
-            self.charger,
-            link or Link(),
-            entropy=Entropy(seed),
-            store=self.store,
-            now=now,
-            unix_offset=EPOCH,
-            trust=trust,
-        )
+        self.secc = bench_secc(config, self.charger, link, self.store, trust, seed, now)
 
     def fork(self) -> Client:
         """The same session at this point, to try something on. Copies what changes; the rest is constant."""
