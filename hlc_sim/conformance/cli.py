@@ -159,9 +159,9 @@ def _target(tests: object, address: str | None, iface: str | None, tls: TLSConfi
         assert iface is not None
         return lambda role: NetworkEVCC(iface, tls)
     if address is not None:
-        from ..cli.evcc import _host_and_port
+        from ..cli.common import host_and_port
 
-        return lambda role: NetworkSECC(_host_and_port(address), tls=tls)
+        return lambda role: NetworkSECC(host_and_port(address), tls=tls)
     return lambda role: NetworkSECC(interface=iface, tls=tls)
 
 

@@ -183,6 +183,6 @@ def _target(item: Scenario, against: str | None, iface: str | None, tls: TLSConf
         return NetworkEVCC(iface, tls)
     if against is None:
         return NetworkSECC(interface=iface, tls=tls)
-    from ..cli.evcc import _host_and_port
+    from ..cli.common import host_and_port
 
-    return NetworkSECC(_host_and_port(against), tls=tls)
+    return NetworkSECC(host_and_port(against), tls=tls)
