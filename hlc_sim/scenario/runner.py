@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -43,6 +43,8 @@ class Attempt:
     timed_out: bool = False
     session: SessionResult | None = None
     """What came of it for our EVCC."""
+    said: list[str] = field(default_factory=list)
+    """What the device's own program wrote, if we run it."""
 
 
 async def run(scenario: Scenario, target: Target) -> Verdict:
@@ -72,6 +74,7 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
     except NoTarget as error:
         verdict.result = Result.INCONCLUSIVE
         verdict.reasons.append(str(error))
+        verdict.log += _said(target)
     finally:
         quiet.disabled = level
     verdict.seconds = trio.current_time() - started
@@ -88,25 +91,38 @@ async def attempt(
     holds = expect.outcome in (Outcome.REFUSES, Outcome.ENDS)
     steps = scenario.steps if disturbed else ()
     script = Script(steps, hold=expect.within + _MARGIN if holds and steps else None)
-    async with trio.open_nursery() as nursery:
-        stream = await target.connect(nursery, _vehicle(scenario.vehicle), scenario.station)
-        watched = Watched(stream, scenario.plays, lab=target.plain)
-        made = Attempt(watched.record, script)
-        script.frames = lambda: len(watched.record.seen)
-        with trio.move_on_after(_LONGEST) as limit:
-            if scenario.plays is Role.EVCC:
-                await _be_evcc(scenario, watched, script, made, resume)
+    try:
+        async with trio.open_nursery() as nursery:
+            stream = await target.connect(nursery, _vehicle(scenario.vehicle), scenario.station)
+            watched = Watched(stream, scenario.plays, lab=target.plain)
+            made = Attempt(watched.record, script)
+            script.frames = lambda: len(watched.record.seen)
+            with trio.move_on_after(_LONGEST) as limit:
+                if scenario.plays is Role.EVCC:
+                    await _be_evcc(scenario, watched, script, made, resume)
+                else:
+                    await _be_secc(scenario, watched, script, made)
+            made.timed_out = limit.cancelled_caught
+            await watched.aclose()
+            if target.name.startswith("simulated"):
+                nursery.cancel_scope.deadline = trio.current_time() + _LONGEST
             else:
-                await _be_secc(scenario, watched, script, made)
-        made.timed_out = limit.cancelled_caught
-        await watched.aclose()
-        if target.name.startswith("simulated"):
-            nursery.cancel_scope.deadline = trio.current_time() + _LONGEST
-        else:
-            nursery.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        cause: BaseException = group
+        while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+            cause = cause.exceptions[0]
+        if isinstance(cause, NoTarget):
+            raise cause from None
+        raise
+    made.said = _said(target)
     if script.error is not None:
         raise script.error
     return made
+
+
+def _said(target: Target) -> list[str]:
+    return [f"trigger: {line}" for line in getattr(target, "said", ())]
 
 
 def _vehicle(config: VehicleConfig) -> VehicleConfig:
@@ -156,7 +172,11 @@ def _undisturbed(scenario: Scenario) -> VehicleConfig:
     """The vehicle of the session after: the same services, nothing peculiar."""
     vehicle = scenario.vehicle
     return VehicleConfig(
-        mode=vehicle.mode, control=vehicle.control, timers=vehicle.timers, speed=vehicle.speed
+        mode=vehicle.mode,
+        control=vehicle.control,
+        timers=vehicle.timers,
+        speed=vehicle.speed,
+        evcc=scenario.usual,
     )
 
 
@@ -170,6 +190,7 @@ def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ve
     verdict.log.append(
         f"closed by {record.closed_by.value if record.closed_by else 'nobody'}: {attempt.ended}"
     )
+    verdict.log += attempt.said
     if attempt.script.missed:
         verdict.result = Result.INCONCLUSIVE
         for step in attempt.script.missed:
