@@ -27,10 +27,12 @@ class Trigger:
     """Exit code of the latest run; None while it runs."""
     failed: trio.Event = field(default_factory=trio.Event, init=False)
     """The latest run ended with another exit code than 0."""
+    runs: int = field(default=0, init=False)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the command to its end. When cancelled, it and what it started get SIGTERM, then SIGKILL."""
         self.said.clear()
+        self.runs += 1
         self.code, self.failed = None, trio.Event()
         process = await trio.lowlevel.open_process(
             self.command, shell=True, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
