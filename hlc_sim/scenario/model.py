@@ -148,6 +148,8 @@ class Outcome(StrEnum):
     """SECC: it answers with one of `codes` and ends the session."""
     ENDS = "ends"
     """It ends the session, with a FAILED response or without one, within `within` s, not before `after` s."""
+    GIVES_UP = "gives-up"
+    """It may go on for a while, and ends the session within `within` s."""
     SURVIVES = "survives"
     """Either; only what the judge says, and that the next session succeeds, counts."""
 

@@ -199,6 +199,8 @@ def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ve
     for finding in record.errors_of(device):
         if finding.rule.id in expect.allow or (finding.rule.id, finding.message) in usual:
             continue
+        if finding.rule.id == "sequence.response" and record.unreadable(finding.frame):
+            continue  # it read what the judge could not; whether it may is for `expect` to say
         verdict.findings.append(str(finding))
         _fail(verdict, f"{device.value}: {finding.text} [{finding.requirement or finding.rule.id}]")
     if record.broken:
@@ -228,6 +230,8 @@ def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ve
             if device is Role.EVCC and went_on:
                 _fail(verdict, f"it went on with {went_on[0].name}")
             _ended(record, since, expect, device, verdict)
+        case Outcome.GIVES_UP:
+            _ended(record, since, expect, device, verdict)
         case Outcome.SURVIVES:
             pass
 
@@ -246,9 +250,14 @@ def _refused(record: Record, frames: int, expect: Expect, verdict: Verdict) -> N
         _fail(verdict, f"no answer; expected {' or '.join(expect.codes)}")
         return
     codes = [frame.code for frame in answers]
-    first = next((c for c in codes if c.lower().startswith("failed")), codes[0])
+    first = next((c for c in codes if c.lower().startswith("failed")), None)
+    if first is None:
+        last = answers[-1]
+        _fail(verdict, f"answered {last.name} {last.code}; expected {' or '.join(expect.codes)}")
+        return
     if first not in expect.codes:
-        _fail(verdict, f"answered {answers[0].name} {first}; expected {' or '.join(expect.codes)}")
+        name = answers[codes.index(first)].name
+        _fail(verdict, f"answered {name} {first}; expected {' or '.join(expect.codes)}")
     later = codes[codes.index(first) + 1 :]
     if any(not code.lower().startswith("failed") for code in later):
         _fail(verdict, f"answered after its refusal: {', '.join(later)}")

@@ -236,12 +236,6 @@ class Process:
         assert report is not None, f"ended with code {self._popen.wait()} and no report\n{self.explain()}"
         return report
 
-    def waiting(self) -> dict[str, Any] | None:
-        """A report that is there already."""
-        with contextlib.suppress(queue.Empty):
-            return self._reports.get_nowait()
-        return None
-
     def wait(self, timeout: float) -> int:
         """The exit code."""
         try:

@@ -22,10 +22,10 @@ from tests.interop.expect import STATION, VEHICLE
 from tests.interop.lab import JOSEV_VERSION, Cable, Lab, Process, UnavailableError, cable, check_machine
 from tests.interop.lab import josev_python as installed_josev
 
-_JOSEV_MODES = {"dc", "ac", "dc_bpt", "ac_bpt"}
+_MODES = {"dc", "ac", "dc_bpt", "ac_bpt"}
 _LONGEST_CASE = 700.0
-_REPORT_TIME = 35.0
-"""s that Josev's EVCC may take to say how a session went; it gives up by itself after 30."""
+_REPORT_TIME = 15.0
+"""s after the end of a session until Josev must have said how it went."""
 _LOG_LINES = 60
 
 
@@ -34,9 +34,15 @@ def cases(what: str, side: str, patterns: Sequence[str], exclude: Sequence[str])
     found = [
         name
         for name, scenario in library().items()
-        if scenario.tests.value.lower() == side and scenario.vehicle.mode in _JOSEV_MODES
+        if scenario.tests.value.lower() == side and {scenario.vehicle.mode, *scenario.station.modes} <= _MODES
     ]
-    return [n for n in found if _matches(n, patterns) and not _matches(n, exclude)]
+    chosen = [n for n in found if _matches(n, patterns) and not _matches(n, exclude)]
+    return sorted(chosen, key=lambda name: services(what, name))  # stable: Josev is seldom started again
+
+
+def services(what: str, name: str) -> tuple[str, ...]:
+    """What Josev's SECC has to offer for a case."""
+    return tuple(mode.upper() for mode in library()[name].station.modes)
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -56,11 +62,12 @@ class Bench:
         (folder / "vehicle.toml").write_text(VEHICLE)
         (folder / "station.toml").write_text(STATION)
         self._josev: Process | None = None
+        self._offered: tuple[str, ...] = ()
         self._worker: Process | None = None
 
     def play(self, name: str) -> dict[str, Any]:
         """One case; how Josev fared is part of the result."""
-        josev = self._josev = self._josev or self._start_josev()
+        josev = self._josev_for(name)
         worker = self._worker = self._worker or self._start_worker()
         since = josev.log.stat().st_size
         worker.tell(name)
@@ -83,10 +90,6 @@ class Bench:
     def _reports(self, josev: Process, runs: int) -> list[dict[str, Any]]:
         """What Josev itself says of its sessions; its EVCC is ready for another when it has."""
         found: list[dict[str, Any]] = []
-        if self._side == "secc":
-            while (report := josev.waiting()) is not None:
-                found.append(report)
-            return found
         with contextlib.suppress(AssertionError):
             for _ in range(runs):
                 found.append(josev.report(_REPORT_TIME))
@@ -106,10 +109,17 @@ class Bench:
             return "our own error"
         return ""
 
-    def _start_josev(self) -> Process:
-        if self._side == "secc":
-            return self._lab.josev_secc("--services", "AC,DC,AC_BPT,DC_BPT")
-        return self._lab.josev_evcc_plugged(self._fifo, "--timeout", "30")
+    def _josev_for(self, name: str) -> Process:
+        offered = services(self._what, name) if self._side == "secc" else ()
+        if self._josev is None or offered != self._offered:
+            self._josev, self._offered = self._start_josev(offered), offered
+        return self._josev
+
+    def _start_josev(self, offered: tuple[str, ...]) -> Process:
+        if self._side == "evcc":
+            return self._lab.josev_evcc_plugged(self._fifo, "--timeout", "600")
+        protocols = sorted({f"ISO_15118_20_{service[:2]}" for service in offered}, reverse=True)
+        return self._lab.josev_secc("--services", ",".join(offered), "--protocols", ",".join(protocols))
 
     def _start_worker(self) -> Process:
         end = self._lab.cable.evcc if self._side == "secc" else self._lab.cable.secc
@@ -211,7 +221,9 @@ def main() -> int:
     parser.add_argument("--what", choices=["scenario"], default="scenario")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN")
     parser.add_argument("--jobs", type=int, default=1, help="pairs of namespaces at once")
-    parser.add_argument("--josev", type=Path, metavar="DIR", help="a venv that holds Josev [made on first use]")
+    parser.add_argument(
+        "--josev", type=Path, metavar="DIR", help="a venv that holds Josev [made on first use]"
+    )
     parser.add_argument("--out", type=Path, default=Path("against_josev.jsonl"), metavar="FILE")
     parser.add_argument("--summary", action="store_true", help="only say what is in the file of results")
     args = parser.parse_args()

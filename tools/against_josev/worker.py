@@ -35,17 +35,28 @@ def plug(fifo: Path, vehicle: VehicleConfig) -> str:
     return f"echo {shlex.quote(shlex.join(options))} > {shlex.quote(str(fifo))}"
 
 
+class Charger(NetworkSECC):
+    """Josev's SECC; `runs` counts the connections, for each of which it reports."""
+
+    runs = 0
+
+    async def connect(self, *arguments: Any) -> trio.abc.Stream:
+        stream = await super().connect(*arguments)
+        self.runs += 1
+        return stream
+
+
 def scenario_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
     scenario = fitted(library()[name], args.vehicle, args.station)
-    trigger: Trigger | None = None
     target: Target
     if args.side == "secc":
-        target = NetworkSECC(interface=args.iface)
+        counted: Charger | Trigger = Charger(interface=args.iface)
+        target = counted
     else:
-        trigger = Trigger(plug(args.fifo, scenario.vehicle))
-        target = NetworkEVCC(args.iface, patience=_PATIENCE, trigger=trigger)
+        counted = Trigger(plug(args.fifo, scenario.vehicle))
+        target = NetworkEVCC(args.iface, patience=_PATIENCE, trigger=counted)
     verdict = trio.run(run, scenario, target)
-    return {**dataclasses.asdict(verdict), "result": verdict.result.value, "runs": trigger.runs if trigger else 0}
+    return {**dataclasses.asdict(verdict), "result": verdict.result.value, "runs": counted.runs}
 
 
 def main() -> None:
@@ -63,7 +74,13 @@ def main() -> None:
         try:
             done = scenario_case(name, args)
         except Exception:
-            done = {"result": "error", "reasons": [traceback.format_exc()], "log": [], "seconds": 0.0, "runs": 0}
+            done = {
+                "result": "error",
+                "reasons": [traceback.format_exc()],
+                "log": [],
+                "seconds": 0.0,
+                "runs": 0,
+            }
         print(json.dumps(done), flush=True)
 
 
