@@ -27,6 +27,24 @@ Files = Annotated[
 ]
 Pattern = Annotated[str, typer.Argument(metavar="[NAME]", help="A name or pattern, as 'foreign-*'.")]
 
+PlugIn = Annotated[
+    str | None,
+    typer.Option(
+        "--trigger",
+        metavar="COMMAND",
+        help="Shell command that makes the car plug in; run for each session, ended after it.",
+    ),
+]
+OurVehicle = Annotated[
+    Path | None,
+    typer.Option("--vehicle", metavar="FILE.toml", help="Our vehicle where a case does not set it."),
+]
+OurStation = Annotated[
+    Path | None,
+    typer.Option("--station", metavar="FILE.toml", help="Our station where a case does not set it."),
+]
+Relaxed = Annotated[bool, typer.Option("--relaxed", help="Our timers as long as a slow device may need.")]
+
 
 @app.command(name="list")
 def list_(pattern: Pattern = "*", file: Files = None) -> None:
@@ -66,25 +84,10 @@ def run(
         str | None,
         typer.Option("--iface", help="Find the SECC there by SDP, or wait there for the EVCC to connect."),
     ] = None,
-    trigger: Annotated[
-        str | None,
-        typer.Option(
-            "--trigger",
-            metavar="COMMAND",
-            help="Shell command that makes the car plug in; run for each session, ended after it.",
-        ),
-    ] = None,
-    vehicle: Annotated[
-        Path | None,
-        typer.Option("--vehicle", metavar="FILE.toml", help="Our vehicle where a scenario does not set it."),
-    ] = None,
-    station: Annotated[
-        Path | None,
-        typer.Option("--station", metavar="FILE.toml", help="Our station where a scenario does not set it."),
-    ] = None,
-    relaxed: Annotated[
-        bool, typer.Option("--relaxed", help="Our timers as long as a slow device may need.")
-    ] = False,
+    trigger: PlugIn = None,
+    vehicle: OurVehicle = None,
+    station: OurStation = None,
+    relaxed: Relaxed = False,
     file: Files = None,
     lab_plain_tcp: Annotated[
         bool, typer.Option("--lab-plain-tcp", help="Without TLS, for the laboratory only.")
@@ -101,6 +104,7 @@ def run(
     undisturbed one.
     """
     from ..cli.errors import readable, stop
+    from .fit import OurSide
 
     with readable():
         chosen = _chosen(names, file)
@@ -108,7 +112,8 @@ def run(
             stop("say what to run against: --against HOST:PORT, --against simulator, or --iface")
         if trigger is not None and iface is None:
             stop("--trigger makes a car connect to us: use it with --iface")
-        chosen = [fitted(item, vehicle, station, relaxed) for item in chosen]
+        ours = OurSide.load(vehicle, station, relaxed=relaxed)
+        chosen = [ours.fit(item) for item in chosen]
         tls = None if against == "simulator" or dry_run else load_tls(lab_plain_tcp, cert, key, root)
         if dry_run:
             where = against or f"the device on {iface}"
@@ -163,30 +168,12 @@ def _show(item: Scenario) -> None:
     typer.echo(
         f"  sound: {item.sound}\n  expected: {item.expect.outcome.value} {' or '.join(item.expect.codes)}"
     )
+    if item.given:
+        typer.echo(f"  given: {item.given}")
     if item.requirements:
         typer.echo(f"  requirements: {', '.join(item.requirements)}")
     if item.origin:
         typer.echo(f"  seen as: {', '.join(item.origin)}")
-
-
-def fitted(item: Scenario, vehicle: Path | None, station: Path | None, relaxed: bool = False) -> Scenario:
-    """The scenario with what the files say of our side, where it does not say so itself."""
-    import dataclasses
-
-    from ..config.reader import load, overlay
-    from ..config.station import StationConfig
-    from ..config.vehicle import VehicleConfig
-
-    our_vehicle = load(VehicleConfig, vehicle) if vehicle is not None else VehicleConfig()
-    our_station = load(StationConfig, station) if station is not None else StationConfig()
-    if relaxed:
-        our_vehicle.timers = our_station.timers = "relaxed"
-    return dataclasses.replace(
-        item,
-        vehicle=overlay(our_vehicle, item.vehicle),
-        station=overlay(our_station, item.station),
-        usual=our_vehicle.evcc,
-    )
 
 
 def _run(

@@ -197,6 +197,10 @@ class Scenario:
     origin: tuple[str, ...] = ()
     """Where it was seen: labels of the defects of public stacks."""
     requirements: tuple[str, ...] = ()
+    given: str = ""
+    """How the device must be set up for this, where its messages do not show it. A simulated one is; of
+    another one a failure to behave is inconclusive.
+    """
     vehicle: VehicleConfig = field(default_factory=VehicleConfig)
     """The vehicle, ours or the simulated device."""
     station: StationConfig = field(default_factory=StationConfig)

@@ -71,6 +71,14 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
             usual = await _health(scenario, target, verdict)
         for made in attempts:
             _judge(scenario, made, usual, verdict)
+        if (
+            verdict.result is Result.FAIL
+            and scenario.given
+            and not verdict.findings
+            and not _simulated(target)
+        ):
+            verdict.result = Result.INCONCLUSIVE
+            verdict.reasons.append(f"this counts only where {scenario.given}")
     except NoTarget as error:
         verdict.result = Result.INCONCLUSIVE
         verdict.reasons.append(str(error))
@@ -104,7 +112,7 @@ async def attempt(
                     await _be_secc(scenario, watched, script, made)
             made.timed_out = limit.cancelled_caught
             await watched.aclose()
-            if target.name.startswith("simulated"):
+            if _simulated(target):
                 nursery.cancel_scope.deadline = trio.current_time() + _LONGEST
             else:
                 nursery.cancel_scope.cancel()
@@ -119,6 +127,10 @@ async def attempt(
     if script.error is not None:
         raise script.error
     return made
+
+
+def _simulated(target: Target) -> bool:
+    return target.name.startswith("simulated")
 
 
 def _said(target: Target) -> list[str]:

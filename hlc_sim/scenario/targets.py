@@ -143,7 +143,9 @@ class NetworkEVCC:
     patience: float = 120.0
     """s to wait for the car."""
     trigger: Trigger | None = None
-    """Makes the car connect."""
+    """Makes the car connect; in its environment are HLC_MODE ("dc") and HLC_CONTROL ("scheduled", "dynamic"
+    or empty: either), what the scenario wants of the car.
+    """
     role: Role = field(default=Role.EVCC, init=False)
 
     @property
@@ -175,7 +177,7 @@ class NetworkEVCC:
                     )
                 )
                 if self.trigger is not None:
-                    await nursery.start(self.trigger.run)
+                    await nursery.start(self.trigger.run, _wish(vehicle))
                     waiting.start_soon(self._give_up, waiting.cancel_scope)
                 accepted = await listener.accept()
                 waiting.cancel_scope.cancel()
@@ -193,6 +195,10 @@ class NetworkEVCC:
         assert self.trigger is not None
         await self.trigger.failed.wait()
         waiting.cancel()
+
+
+def _wish(vehicle: VehicleConfig) -> dict[str, str]:
+    return {"HLC_MODE": vehicle.mode, "HLC_CONTROL": vehicle.control or ""}
 
 
 def _station(config: StationConfig) -> Station:

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from subprocess import DEVNULL, PIPE, STDOUT
 
@@ -29,13 +30,23 @@ class Trigger:
     """The latest run ended with another exit code than 0."""
     runs: int = field(default=0, init=False)
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run the command to its end. When cancelled, it and what it started get SIGTERM, then SIGKILL."""
+    async def run(
+        self, environment: Mapping[str, str], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Run the command to its end, with more environment variables. When cancelled, it and what it started
+        get SIGTERM, then SIGKILL.
+        """
         self.said.clear()
         self.runs += 1
         self.code, self.failed = None, trio.Event()
         process = await trio.lowlevel.open_process(
-            self.command, shell=True, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
+            self.command,
+            shell=True,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            start_new_session=True,
+            env={**os.environ, **environment},
         )
         assert process.stdout is not None
         task_status.started()

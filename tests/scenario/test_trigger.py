@@ -11,9 +11,8 @@ from pathlib import Path
 
 import trio
 
-from hlc_sim.config.vehicle import VehicleConfig
 from hlc_sim.scenario import Result, library, run
-from hlc_sim.scenario.cli import fitted
+from hlc_sim.scenario.fit import OurSide
 from hlc_sim.scenario.model import Verdict
 from hlc_sim.scenario.targets import NetworkEVCC
 from hlc_sim.scenario.trigger import Trigger
@@ -54,7 +53,7 @@ def test_what_the_command_started_ends_with_the_session(tmp_path: Path) -> None:
     async def main() -> None:
         trigger = Trigger(f"sleep 1000 3> {held} & echo plugged in")
         async with trio.open_nursery() as nursery:
-            await nursery.start(trigger.run)
+            await nursery.start(trigger.run, {})
             with trio.fail_after(20):
                 while not trigger.said or trigger.code is None:
                     await trio.sleep(0.01)
@@ -67,14 +66,19 @@ def test_what_the_command_started_ends_with_the_session(tmp_path: Path) -> None:
     os.close(reader)
 
 
+def test_the_command_knows_what_is_wanted_of_the_car() -> None:
+    verdict = play("failed-in-ac-ScheduleExchangeRes", "echo $HLC_MODE/$HLC_CONTROL; exit 1")
+    assert verdict.log == ["trigger: ac/"]
+
+
 def test_our_side_is_fitted_to_the_device_where_the_scenario_says_nothing(tmp_path: Path) -> None:
     file = tmp_path / "vehicle.toml"
     file.write_text('mode = "dc_bpt"\n[evcc]\npre_charge_patience = 1.0\nloop_interval = 0.1\n')
-    scenario = library()["silent-in-the-loop-ac"]
+    ours = OurSide.load(file, None, relaxed=True)
+    scenario = ours.fit(library()["silent-in-the-loop-ac"])
     assert scenario.vehicle.mode == "ac"
-    of_its_own = fitted(scenario, file, None, relaxed=True)
-    assert of_its_own.vehicle.mode == "ac"
-    assert of_its_own.vehicle.timers == of_its_own.station.timers == "relaxed"
-    assert of_its_own.vehicle.evcc == of_its_own.usual == {"pre_charge_patience": 1.0, "loop_interval": 0.1}
-    assert fitted(library()["failed-in-ServiceDiscoveryRes"], file, None).vehicle.mode == "dc_bpt"
-    assert VehicleConfig().mode == "dc"
+    assert scenario.vehicle.timers == scenario.station.timers == "relaxed"
+    assert scenario.vehicle.evcc == scenario.usual == {"pre_charge_patience": 1.0, "loop_interval": 0.1}
+    other = library()["failed-in-ServiceDiscoveryRes"]
+    assert ours.fit(other).vehicle.mode == "dc_bpt"
+    assert ours.in_any_service().fit(other).vehicle.mode == "dc"

@@ -204,3 +204,14 @@ def test_a_station_that_reads_what_the_judge_cannot(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Link, "_decode", lenient)
     assert play(library()["exi-bit-7"]).reasons == []
+
+
+def test_what_the_device_is_set_to_is_not_known_of_a_foreign_one() -> None:
+    scenario = library()["pause-request-not-allowed"]
+    pausing = StationConfig()
+    device = SimulatedSECC(make=lambda _: Station(pausing.session(), lambda: pausing.charger(0.0)))
+    assert play(scenario, device).result is Result.FAIL
+    device.name = "a charger"
+    verdict = play(scenario, device)
+    assert verdict.result is Result.INCONCLUSIVE
+    assert verdict.reasons[-1] == "this counts only where the station does not allow pauses"

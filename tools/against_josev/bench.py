@@ -17,12 +17,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from hlc_sim.conformance import suite
 from hlc_sim.scenario import library
 from tests.interop.expect import STATION, VEHICLE
-from tests.interop.lab import JOSEV_VERSION, Cable, Lab, Process, UnavailableError, cable, check_machine
+from tests.interop.lab import (
+    JOSEV_VERSION,
+    SCRIPTS,
+    Cable,
+    Lab,
+    Process,
+    UnavailableError,
+    cable,
+    check_machine,
+)
 from tests.interop.lab import josev_python as installed_josev
 
-_MODES = {"dc", "ac", "dc_bpt", "ac_bpt"}
+_MODES = ("dc", "ac", "dc_bpt", "ac_bpt")
 _LONGEST_CASE = 700.0
 _REPORT_TIME = 15.0
 """s after the end of a session until Josev must have said how it went."""
@@ -33,8 +43,10 @@ def cases(what: str, side: str, patterns: Sequence[str], exclude: Sequence[str])
     """Names of what can be run against that side."""
     found = [
         name
-        for name, scenario in library().items()
-        if scenario.tests.value.lower() == side and {scenario.vehicle.mode, *scenario.station.modes} <= _MODES
+        for name, case in (library() if what == "scenario" else suite()).items()
+        if case.tests.value.lower() == side
+        and (what == "conformance" or {case.vehicle.mode, *case.station.modes} <= set(_MODES))
+        and not (what == "conformance" and case.thorough and patterns == ["*"])
     ]
     chosen = [n for n in found if _matches(n, patterns) and not _matches(n, exclude)]
     return sorted(chosen, key=lambda name: services(what, name))  # stable: Josev is seldom started again
@@ -42,7 +54,8 @@ def cases(what: str, side: str, patterns: Sequence[str], exclude: Sequence[str])
 
 def services(what: str, name: str) -> tuple[str, ...]:
     """What Josev's SECC has to offer for a case."""
-    return tuple(mode.upper() for mode in library()[name].station.modes)
+    modes = library()[name].station.modes if what == "scenario" else _MODES
+    return tuple(mode.upper() for mode in modes)
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -125,7 +138,8 @@ class Bench:
         end = self._lab.cable.evcc if self._side == "secc" else self._lab.cable.secc
         command = [sys.executable, "-m", "tools.against_josev.worker"]
         files = [f"--{n}={self._folder / n}.toml" for n in ("vehicle", "station")]
-        options = ["--side", self._side, "--what", self._what, f"--fifo={self._fifo}", *files]
+        files += [f"--capabilities={SCRIPTS / self._side}.toml", f"--fifo={self._fifo}"]
+        options = ["--side", self._side, "--what", self._what, *files]
         worker = self._lab.run(end, "worker", command, *options)
         worker.report(timeout=30)
         return worker
@@ -205,20 +219,27 @@ def results(path: Path) -> list[dict[str, Any]]:
 
 
 def summary(lines: Sequence[dict[str, Any]]) -> None:
+    """Counts by group, then each case that did not pass."""
     for side, what in sorted({(line["side"], line["what"]) for line in lines}):
         chosen = [line for line in lines if (line["side"], line["what"]) == (side, what)]
-        counts = Counter(line["result"] for line in chosen)
-        print(f"{side} {what}: {', '.join(f'{n} {result}' for result, n in sorted(counts.items()))}")
+        print(f"{what} against the {side.upper()} of Josev {chosen[0]['josev']}: {_counts(chosen)}")
+        for group in dict.fromkeys(line["group"] for line in chosen if "group" in line):
+            print(f"  {group}: {_counts([line for line in chosen if line['group'] == group])}")
         for line in chosen:
-            if line["result"] != "pass":
-                print(f"  {line['result']:<12} {line['case']}: {'; '.join(line['reasons'])}")
+            if line["result"] not in ("pass", "not applicable"):
+                print(f"  {line['result']:<13} {line['case']}: {'; '.join(line['reasons'])}")
+
+
+def _counts(lines: Sequence[dict[str, Any]]) -> str:
+    counts = Counter(line["result"] for line in lines)
+    return ", ".join(f"{count} {result}" for result, count in sorted(counts.items()))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.against_josev", description=__doc__)
     parser.add_argument("pattern", nargs="*", default=["*"], metavar="PATTERN", help="names of cases [*]")
     parser.add_argument("--side", choices=["secc", "evcc"], help="the side that Josev is")
-    parser.add_argument("--what", choices=["scenario"], default="scenario")
+    parser.add_argument("--what", choices=["scenario", "conformance"], default="scenario")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN")
     parser.add_argument("--jobs", type=int, default=1, help="pairs of namespaces at once")
     parser.add_argument(

@@ -16,23 +16,16 @@ from typing import Any
 
 import trio
 
-from hlc_sim.config.vehicle import VehicleConfig
-from hlc_sim.scenario import NetworkEVCC, NetworkSECC, Target, library, run
-from hlc_sim.scenario.cli import fitted
+from hlc_sim.conformance import Capabilities, Shelf, run_case, suite
+from hlc_sim.scenario import NetworkEVCC, NetworkSECC, library, run
+from hlc_sim.scenario.fit import OurSide
 from hlc_sim.scenario.trigger import Trigger
+from iso15118.session.events import Role
 
 _PATIENCE = 25.0
 """s until Josev's EVCC, told to plug in, must have connected."""
-
-
-def plug(fifo: Path, vehicle: VehicleConfig) -> str:
-    """The command that makes Josev's EVCC charge as this vehicle would."""
-    loops = vehicle.evcc.get("charge_loops", 3)
-    options = [
-        *("--service", vehicle.mode.upper(), "--control-mode", vehicle.control or "dynamic"),
-        *("--loops", str(loops), "--ongoing", "1"),
-    ]
-    return f"echo {shlex.quote(shlex.join(options))} > {shlex.quote(str(fifo))}"
+_PLUG = 'echo "--service $HLC_MODE --control-mode ${HLC_CONTROL:-dynamic} --loops %d --ongoing 1" > %s'
+"""The command that makes Josev's EVCC run a session."""
 
 
 class Charger(NetworkSECC):
@@ -46,42 +39,58 @@ class Charger(NetworkSECC):
         return stream
 
 
-def scenario_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    scenario = fitted(library()[name], args.vehicle, args.station)
-    target: Target
-    if args.side == "secc":
-        counted: Charger | Trigger = Charger(interface=args.iface)
-        target = counted
-    else:
-        counted = Trigger(plug(args.fifo, scenario.vehicle))
-        target = NetworkEVCC(args.iface, patience=_PATIENCE, trigger=counted)
-    verdict = trio.run(run, scenario, target)
-    return {**dataclasses.asdict(verdict), "result": verdict.result.value, "runs": counted.runs}
+class Worker:
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._side, self._iface = args.side, args.iface
+        self._ours = OurSide.load(args.vehicle, args.station)
+        self._capabilities = Capabilities.load(args.capabilities)
+        self._shelf = Shelf()
+        self._plug = _PLUG % (3 if args.what == "scenario" else 6, shlex.quote(str(args.fifo)))
+        self._run = self._scenario if args.what == "scenario" else self._conformance
+
+    def play(self, name: str) -> dict[str, Any]:
+        """One case. `runs`: the sessions of which Josev will report."""
+        self._made: list[Charger | Trigger] = []
+        try:
+            result = self._run(name)
+        except Exception:
+            result = {"result": "error", "reasons": [traceback.format_exc()], "log": [], "seconds": 0.0}
+        return {**result, "runs": sum(made.runs for made in self._made)}
+
+    def _target(self, _role: Role) -> Charger | NetworkEVCC:
+        if self._side == "secc":
+            charger = Charger(interface=self._iface)
+            self._made.append(charger)
+            return charger
+        trigger = Trigger(self._plug)
+        self._made.append(trigger)
+        return NetworkEVCC(self._iface, patience=_PATIENCE, trigger=trigger)
+
+    def _scenario(self, name: str) -> dict[str, Any]:
+        scenario = library()[name]
+        verdict = trio.run(run, self._ours.fit(scenario), self._target(scenario.tests))
+        return dataclasses.asdict(verdict)
+
+    def _conformance(self, name: str) -> dict[str, Any]:
+        case, ours = suite()[name], self._ours.in_any_service()
+        done = trio.run(run_case, case, self._capabilities, self._target, self._shelf, ours)
+        told = {name: getattr(done, name) for name in ("result", "reasons", "log", "seconds")}
+        return {**told, "group": case.group, "requirements": case.requirements}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--iface", required=True)
     parser.add_argument("--side", choices=["secc", "evcc"], required=True, help="the side that Josev is")
-    parser.add_argument("--what", choices=["scenario"], required=True)
+    parser.add_argument("--what", choices=["scenario", "conformance"], required=True)
     parser.add_argument("--vehicle", type=Path, required=True)
     parser.add_argument("--station", type=Path, required=True)
-    parser.add_argument("--fifo", type=Path, help="where Josev's EVCC reads what to do")
-    args = parser.parse_args()
+    parser.add_argument("--capabilities", type=Path, required=True)
+    parser.add_argument("--fifo", type=Path, required=True, help="where Josev's EVCC reads what to do")
+    worker = Worker(parser.parse_args())
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
-        (name,) = shlex.split(line)
-        try:
-            done = scenario_case(name, args)
-        except Exception:
-            done = {
-                "result": "error",
-                "reasons": [traceback.format_exc()],
-                "log": [],
-                "seconds": 0.0,
-                "runs": 0,
-            }
-        print(json.dumps(done), flush=True)
+        print(json.dumps(worker.play(line.strip())), flush=True)
 
 
 if __name__ == "__main__":
