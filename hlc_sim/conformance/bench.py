@@ -11,6 +11,7 @@ from iso15118.session.secc_config import SessionStore
 
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
+from ..scenario.fit import OurSide
 from ..scenario.model import Expect, Outcome, Scenario, Step
 from ..scenario.runner import Attempt, attempt
 from ..scenario.targets import Target
@@ -27,10 +28,16 @@ class Bench:
     """What a procedure gets: `session` runs one session with the device and keeps what was seen in `log`."""
 
     def __init__(
-        self, tests: Role, capabilities: Capabilities, make_target: MakeTarget, shelf: Shelf | None = None
+        self,
+        tests: Role,
+        capabilities: Capabilities,
+        make_target: MakeTarget,
+        shelf: Shelf | None = None,
+        ours: OurSide | None = None,
     ) -> None:
         self.tests = tests
         self.capabilities = capabilities
+        self.ours = ours or OurSide()
         self.shelf = shelf if shelf is not None else Shelf()
         self.log: list[str] = []
         self.target = make_target(tests)
@@ -64,7 +71,7 @@ class Bench:
             vehicle=vehicle or VehicleConfig(mode=chosen, control=control, evcc=evcc or {}),
             station=station or polling_station(chosen),
         )
-        made = await attempt(scenario, self.target, resume=resume, store=self.store)
+        made = await attempt(self.ours.fit(scenario), self.target, resume=resume, store=self.store)
         self._note(made)
         if made.script.missed:
             raise Inconclusive(f"the session never came to {made.script.missed[0].at}: {made.ended}")
@@ -74,7 +81,7 @@ class Bench:
         """A reference session, run once for all cases that look at it."""
         known = self.shelf.get(reference.name)
         if known is None:
-            known = await attempt(reference.scenario(self.tests), self.target)
+            known = await attempt(self.ours.fit(reference.scenario(self.tests)), self.target)
             self.shelf[reference.name] = known
         self._note(known)
         return known

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..scenario.cli import OurStation, OurVehicle, PlugIn, Relaxed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..scenario.fit import OurSide
     from ..transport.tls import TLSConfig
     from .bench import MakeTarget
     from .capabilities import Capabilities
@@ -39,6 +42,10 @@ def conformance(
         Path | None,
         typer.Option("--capabilities", metavar="FILE.toml", help="What the device supports; see --template."),
     ] = None,
+    trigger: PlugIn = None,
+    vehicle: OurVehicle = None,
+    station: OurStation = None,
+    relaxed: Relaxed = False,
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Also the cases that repeat a class of stimulus.")
     ] = False,
@@ -73,6 +80,7 @@ def conformance(
     from iso15118.session.events import Role
 
     from ..cli.errors import readable, stop
+    from ..scenario.fit import OurSide
     from .capabilities import Capabilities, of_simulator
     from .template import text
 
@@ -90,6 +98,9 @@ def conformance(
         simulated = address is None and iface is None
         if address is not None and (iface is not None or tests is Role.EVCC):
             stop("--address is for an SECC, and not together with --iface; an EVCC connects to us: --iface")
+        if trigger is not None and (iface is None or tests is Role.SECC):
+            stop("--trigger makes a car connect to us: use it with --against evcc --iface")
+        ours = OurSide.load(vehicle, station, relaxed=relaxed).in_any_service()
         stated = Capabilities.load(capabilities) if capabilities is not None else None
         if stated is None:
             if not simulated:
@@ -112,8 +123,8 @@ def conformance(
             tls = load_tls(lab_plain_tcp, cert, key, root)
             if tls is None:
                 stated.tls = False
-        target = _target(tests, address, iface, tls)
-        done = _run(chosen, stated, target, simulated=simulated, results=results, log=log)
+        target = _target(tests, address, iface, tls, trigger)
+        done = _run(chosen, stated, target, ours, simulated=simulated, results=results, log=log)
         _report(done, stated, junit)
 
 
@@ -148,16 +159,19 @@ def _described(case: Case) -> str:
     return "\n".join(lines)
 
 
-def _target(tests: object, address: str | None, iface: str | None, tls: TLSConfig | None) -> MakeTarget:
+def _target(
+    tests: object, address: str | None, iface: str | None, tls: TLSConfig | None, trigger: str | None
+) -> MakeTarget:
     from iso15118.session.events import Role
 
     from ..scenario.targets import NetworkEVCC, NetworkSECC, SimulatedEVCC, SimulatedSECC
+    from ..scenario.trigger import Trigger
 
     if address is None and iface is None:
         return lambda role: SimulatedSECC() if role is Role.SECC else SimulatedEVCC()
     if tests is Role.EVCC:
         assert iface is not None
-        return lambda role: NetworkEVCC(iface, tls)
+        return lambda role: NetworkEVCC(iface, tls, trigger=Trigger(trigger) if trigger else None)
     if address is not None:
         from ..cli.common import host_and_port
 
@@ -169,6 +183,7 @@ def _run(
     cases: Sequence[Case],
     capabilities: Capabilities,
     target: MakeTarget,
+    ours: OurSide,
     *,
     simulated: bool,
     results: Path | None,
@@ -181,7 +196,7 @@ def _run(
     if known:
         typer.echo(f"{results}: goes on after {len(known)} cases", err=True)
     done: list[CaseResult] = []
-    for item in _results(cases, capabilities, target, known, simulated=simulated):
+    for item in _results(cases, capabilities, target, ours, known, simulated=simulated):
         done.append(item)
         if results is not None and item.case.id not in known:
             output.append(results, item)
@@ -200,6 +215,7 @@ def _results(
     cases: Sequence[Case],
     capabilities: Capabilities,
     target: MakeTarget,
+    ours: OurSide,
     known: dict[str, CaseResult],
     *,
     simulated: bool,
@@ -225,7 +241,7 @@ def _results(
             from trio.testing import MockClock
 
             clock = MockClock(autojump_threshold=0)
-        yield trio.run(run_case, case, capabilities, target, shelf, clock=clock)
+        yield trio.run(run_case, case, capabilities, target, shelf, ours, clock=clock)
         played += 1
         now = time.monotonic()
         if now - told > 10:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import trio
 
+from ..scenario.fit import OurSide
 from ..scenario.model import Result as ScenarioResult
 from ..scenario.model import Scenario
 from ..scenario.runner import run
@@ -25,17 +26,23 @@ _OF_SCENARIO = {
 
 
 async def run_case(
-    case: Case, capabilities: Capabilities, make_target: MakeTarget, shelf: Shelf | None = None
+    case: Case,
+    capabilities: Capabilities,
+    make_target: MakeTarget,
+    shelf: Shelf | None = None,
+    ours: OurSide | None = None,
 ) -> CaseResult:
-    """Play one case. `shelf` keeps the reference sessions of the device from one case to the next."""
+    """Play one case. `shelf` keeps the reference sessions of the device from one case to the next; `ours` is
+    what our side is where a case says nothing.
+    """
     started = trio.current_time()
     missing = capabilities.missing(case.needs)
     if missing:
         return CaseResult(case, Result.NOT_APPLICABLE, [f"the device does not state {', '.join(missing)}"])
     if isinstance(case.play, Scenario):
-        result = await _scenario(case, case.play, capabilities, make_target)
+        result = await _scenario(case, case.play, capabilities, make_target, ours or OurSide())
     else:
-        bench = Bench(case.tests, capabilities, make_target, shelf)
+        bench = Bench(case.tests, capabilities, make_target, shelf, ours)
         try:
             if isinstance(case.play, Observation):
                 await _observe(case.play, bench)
@@ -62,11 +69,11 @@ def _known(case_id: str, capabilities: Capabilities) -> str:
 
 
 async def _scenario(
-    case: Case, scenario: Scenario, capabilities: Capabilities, make_target: MakeTarget
+    case: Case, scenario: Scenario, capabilities: Capabilities, make_target: MakeTarget, ours: OurSide
 ) -> CaseResult:
     if case.any_service:
         scenario = fitted(scenario, capabilities)
-    verdict = await run(scenario, make_target(case.tests))
+    verdict = await run(ours.fit(scenario), make_target(case.tests))
     return CaseResult(case, _OF_SCENARIO[verdict.result], verdict.reasons, verdict.log)
 
 

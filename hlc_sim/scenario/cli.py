@@ -27,6 +27,24 @@ Files = Annotated[
 ]
 Pattern = Annotated[str, typer.Argument(metavar="[NAME]", help="A name or pattern, as 'foreign-*'.")]
 
+PlugIn = Annotated[
+    str | None,
+    typer.Option(
+        "--trigger",
+        metavar="COMMAND",
+        help="Shell command that makes the car plug in; run for each session, ended after it.",
+    ),
+]
+OurVehicle = Annotated[
+    Path | None,
+    typer.Option("--vehicle", metavar="FILE.toml", help="Our vehicle where a case does not set it."),
+]
+OurStation = Annotated[
+    Path | None,
+    typer.Option("--station", metavar="FILE.toml", help="Our station where a case does not set it."),
+]
+Relaxed = Annotated[bool, typer.Option("--relaxed", help="Our timers as long as a slow device may need.")]
+
 
 @app.command(name="list")
 def list_(pattern: Pattern = "*", file: Files = None) -> None:
@@ -66,6 +84,10 @@ def run(
         str | None,
         typer.Option("--iface", help="Find the SECC there by SDP, or wait there for the EVCC to connect."),
     ] = None,
+    trigger: PlugIn = None,
+    vehicle: OurVehicle = None,
+    station: OurStation = None,
+    relaxed: Relaxed = False,
     file: Files = None,
     lab_plain_tcp: Annotated[
         bool, typer.Option("--lab-plain-tcp", help="Without TLS, for the laboratory only.")
@@ -82,18 +104,23 @@ def run(
     undisturbed one.
     """
     from ..cli.errors import readable, stop
+    from .fit import OurSide
 
     with readable():
         chosen = _chosen(names, file)
         if (against is None) == (iface is None):
             stop("say what to run against: --against HOST:PORT, --against simulator, or --iface")
+        if trigger is not None and iface is None:
+            stop("--trigger makes a car connect to us: use it with --iface")
+        ours = OurSide.load(vehicle, station, relaxed=relaxed)
+        chosen = [ours.fit(item) for item in chosen]
         tls = None if against == "simulator" or dry_run else load_tls(lab_plain_tcp, cert, key, root)
         if dry_run:
             where = against or f"the device on {iface}"
             for item in chosen:
                 typer.echo(f"would run {item.name} against {where} as {item.plays.value}: {item.title}")
             return
-        verdicts = [_run(item, against, iface, tls, log) for item in chosen]
+        verdicts = [_run(item, against, iface, tls, trigger, log) for item in chosen]
         counts = {r: sum(v.result == r for v in verdicts) for r in ("pass", "fail", "inconclusive")}
         typer.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
         if counts["fail"]:
@@ -141,13 +168,22 @@ def _show(item: Scenario) -> None:
     typer.echo(
         f"  sound: {item.sound}\n  expected: {item.expect.outcome.value} {' or '.join(item.expect.codes)}"
     )
+    if item.given:
+        typer.echo(f"  given: {item.given}")
     if item.requirements:
         typer.echo(f"  requirements: {', '.join(item.requirements)}")
     if item.origin:
         typer.echo(f"  seen as: {', '.join(item.origin)}")
 
 
-def _run(item: Scenario, against: str | None, iface: str | None, tls: TLSConfig | None, log: bool) -> Verdict:
+def _run(
+    item: Scenario,
+    against: str | None,
+    iface: str | None,
+    tls: TLSConfig | None,
+    trigger: str | None,
+    log: bool,
+) -> Verdict:
     import trio
 
     from .runner import run as run_scenario
@@ -158,7 +194,7 @@ def _run(item: Scenario, against: str | None, iface: str | None, tls: TLSConfig 
         from trio.testing import MockClock
 
         clock = MockClock(autojump_threshold=0)
-    target = _target(item, against, iface, tls)
+    target = _target(item, against, iface, tls, trigger)
     verdict = trio.run(run_scenario, item, target, clock=clock)
     typer.echo(f"{verdict.result.value:<13} {item.name} ({verdict.seconds:.1f} s)")
     for reason in verdict.reasons:
@@ -169,10 +205,13 @@ def _run(item: Scenario, against: str | None, iface: str | None, tls: TLSConfig 
     return verdict
 
 
-def _target(item: Scenario, against: str | None, iface: str | None, tls: TLSConfig | None) -> Target:
+def _target(
+    item: Scenario, against: str | None, iface: str | None, tls: TLSConfig | None, trigger: str | None
+) -> Target:
     from iso15118.session.events import Role
 
     from .targets import NetworkEVCC, NetworkSECC, SimulatedEVCC, SimulatedSECC
+    from .trigger import Trigger
 
     secc = item.tests is Role.SECC
     if against == "simulator":
@@ -180,7 +219,7 @@ def _target(item: Scenario, against: str | None, iface: str | None, tls: TLSConf
     if not secc:
         if iface is None:
             raise ValueError(f"{item.name} tests an EVCC, which connects to us: use --iface")
-        return NetworkEVCC(iface, tls)
+        return NetworkEVCC(iface, tls, trigger=Trigger(trigger) if trigger else None)
     if against is None:
         return NetworkSECC(interface=iface, tls=tls)
     from ..cli.common import host_and_port

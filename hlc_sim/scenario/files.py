@@ -38,6 +38,7 @@ class _Entry:
     steps: tuple[Step, ...] = ()
     origin: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
+    given: str = ""
     vehicle: VehicleConfig = field(default_factory=VehicleConfig)
     station: StationConfig = field(default_factory=StationConfig)
     sessions: int = 1
@@ -112,6 +113,7 @@ def _scenario(name: str, table: dict[str, Any], where: str) -> Scenario:
             steps=entry.steps,
             origin=entry.origin,
             requirements=entry.requirements,
+            given=entry.given,
             vehicle=entry.vehicle,
             station=entry.station,
             sessions=entry.sessions,

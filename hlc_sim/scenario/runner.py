@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -46,6 +46,8 @@ class Attempt:
     timed_out: bool = False
     session: SessionResult | None = None
     """What came of it for our EVCC."""
+    said: list[str] = field(default_factory=list)
+    """What the device's own program wrote, if we run it."""
 
 
 async def run(scenario: Scenario, target: Target) -> Verdict:
@@ -70,9 +72,18 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
             usual = await _health(scenario, target, verdict)
         for made in attempts:
             _judge(scenario, made, usual, verdict)
+        if (
+            verdict.result is Result.FAIL
+            and scenario.given
+            and not verdict.findings
+            and not _simulated(target)
+        ):
+            verdict.result = Result.INCONCLUSIVE
+            verdict.reasons.append(f"this counts only where {scenario.given}")
     except NoTarget as error:
         verdict.result = Result.INCONCLUSIVE
         verdict.reasons.append(str(error))
+        verdict.log += _said(target)
     verdict.seconds = trio.current_time() - started
     return verdict
 
@@ -92,8 +103,17 @@ async def attempt(
     holds = expect.outcome in (Outcome.REFUSES, Outcome.ENDS)
     steps = scenario.steps if disturbed else ()
     script = Script(steps, hold=expect.within + _MARGIN if holds and steps else None)
-    with _quiet():
-        made = await _play(scenario, target, script, resume, store)
+    try:
+        with _quiet():
+            made = await _play(scenario, target, script, resume, store)
+    except BaseExceptionGroup as group:
+        cause: BaseException = group
+        while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+            cause = cause.exceptions[0]
+        if isinstance(cause, NoTarget):
+            raise cause from None
+        raise
+    made.said = _said(target)
     if script.error is not None:
         raise script.error
     return made
@@ -129,11 +149,19 @@ async def _play(
                 await _be_secc(scenario, watched, script, made, store)
         made.timed_out = limit.cancelled_caught
         await watched.aclose()
-        if target.name.startswith("simulated"):
+        if _simulated(target):
             nursery.cancel_scope.deadline = trio.current_time() + _LONGEST
         else:
             nursery.cancel_scope.cancel()
     return made
+
+
+def _simulated(target: Target) -> bool:
+    return target.name.startswith("simulated")
+
+
+def _said(target: Target) -> list[str]:
+    return [f"trigger: {line}" for line in getattr(target, "said", ())]
 
 
 def _vehicle(config: VehicleConfig) -> VehicleConfig:
@@ -186,7 +214,11 @@ def _undisturbed(scenario: Scenario) -> VehicleConfig:
     """The vehicle of the session after: the same services, nothing peculiar."""
     vehicle = scenario.vehicle
     return VehicleConfig(
-        mode=vehicle.mode, control=vehicle.control, timers=vehicle.timers, speed=vehicle.speed
+        mode=vehicle.mode,
+        control=vehicle.control,
+        timers=vehicle.timers,
+        speed=vehicle.speed,
+        evcc=scenario.usual,
     )
 
 
@@ -200,6 +232,7 @@ def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ve
     verdict.log.append(
         f"closed by {record.closed_by.value if record.closed_by else 'nobody'}: {attempt.ended}"
     )
+    verdict.log += attempt.said
     if attempt.script.missed:
         verdict.result = Result.INCONCLUSIVE
         for step in attempt.script.missed:
@@ -208,6 +241,8 @@ def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ve
     for finding in record.errors_of(device):
         if finding.rule.id in expect.allow or (finding.rule.id, finding.message) in usual:
             continue
+        if finding.rule.id == "sequence.response" and record.unreadable(finding.frame):
+            continue  # it read what the judge could not; whether it may is for `expect` to say
         verdict.findings.append(str(finding))
         _fail(verdict, f"{device.value}: {finding.text} [{finding.requirement or finding.rule.id}]")
     if record.broken:
@@ -237,6 +272,8 @@ def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ve
             if device is Role.EVCC and went_on:
                 _fail(verdict, f"it went on with {went_on[0].name}")
             _ended(record, since, expect, device, verdict)
+        case Outcome.GIVES_UP:
+            _ended(record, since, expect, device, verdict)
         case Outcome.SURVIVES:
             pass
 
@@ -255,9 +292,14 @@ def _refused(record: Record, frames: int, expect: Expect, verdict: Verdict) -> N
         _fail(verdict, f"no answer; expected {' or '.join(expect.codes)}")
         return
     codes = [frame.code for frame in answers]
-    first = next((c for c in codes if c.lower().startswith("failed")), codes[0])
+    first = next((c for c in codes if c.lower().startswith("failed")), None)
+    if first is None:
+        last = answers[-1]
+        _fail(verdict, f"answered {last.name} {last.code}; expected {' or '.join(expect.codes)}")
+        return
     if first not in expect.codes:
-        _fail(verdict, f"answered {answers[0].name} {first}; expected {' or '.join(expect.codes)}")
+        name = answers[codes.index(first)].name
+        _fail(verdict, f"answered {name} {first}; expected {' or '.join(expect.codes)}")
     later = codes[codes.index(first) + 1 :]
     if any(not code.lower().startswith("failed") for code in later):
         _fail(verdict, f"answered after its refusal: {', '.join(later)}")

@@ -20,6 +20,7 @@ from ..secc import Station
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
 from ..transport.link import Link
+from .trigger import Trigger
 
 if TYPE_CHECKING:
     from ..transport.tls import TLSConfig
@@ -145,6 +146,10 @@ class NetworkEVCC:
     sdp_port: int = 15118
     patience: float = 120.0
     """s to wait for the car."""
+    trigger: Trigger | None = None
+    """Makes the car connect; in its environment are HLC_MODE ("dc") and HLC_CONTROL ("scheduled", "dynamic"
+    or empty: either), what the scenario wants of the car.
+    """
     role: Role = field(default=Role.EVCC, init=False)
 
     @property
@@ -154,6 +159,11 @@ class NetworkEVCC:
     @property
     def name(self) -> str:
         return f"EVCC on {self.interface}"
+
+    @property
+    def said(self) -> list[str]:
+        """What the trigger wrote in this session."""
+        return list(self.trigger.said) if self.trigger is not None else []
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
@@ -170,15 +180,29 @@ class NetworkEVCC:
                         interface, endpoints, udp_port=self.sdp_port, task_status=task_status
                     )
                 )
+                if self.trigger is not None:
+                    await nursery.start(self.trigger.run, _wish(vehicle))
+                    waiting.start_soon(self._give_up, waiting.cancel_scope)
                 accepted = await listener.accept()
                 waiting.cancel_scope.cancel()
         await listener.aclose()
+        if accepted is None and self.trigger is not None and self.trigger.code:
+            raise NoTarget(f"{self.name}: the trigger ended with exit code {self.trigger.code}")
         if accepted is None:
             raise NoTarget(f"{self.name}: no car connected within {self.patience:g} s")
         try:
             return accepted if self.tls is None else await _secure(accepted, self.tls, server_side=True)
         except OSError as error:
             raise NoTarget(f"{self.name}: {error}") from error
+
+    async def _give_up(self, waiting: trio.CancelScope) -> None:
+        assert self.trigger is not None
+        await self.trigger.failed.wait()
+        waiting.cancel()
+
+
+def _wish(vehicle: VehicleConfig) -> dict[str, str]:
+    return {"HLC_MODE": vehicle.mode, "HLC_CONTROL": vehicle.control or ""}
 
 
 def _station(config: StationConfig) -> Station:

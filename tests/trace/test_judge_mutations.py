@@ -39,6 +39,14 @@ def test_the_rule_fires_and_no_other(rule: str) -> None:
             assert finding.requirement in finding.rule.requirements
 
 
+def test_what_only_some_stacks_accept_may_be_refused() -> None:
+    base, spoil, _ = CASES["sequence.tolerated"]
+    recording = base()
+    spoil(recording)
+    recording.fail("SessionStopRes", "FAILED_SequenceError")
+    assert set(check(recording.events()).counts) == {"sequence.tolerated"}
+
+
 def test_every_rule_has_a_mutation() -> None:
     assert set(CASES) == set(RULES)
 
