@@ -7,8 +7,9 @@ between the two and the wire. `SimulatedVehicle` and `SimulatedCharger` are the 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from iso15118.lazy import exports
 
 if TYPE_CHECKING:
     from .charger import Outlet, SimulatedCharger, Site
@@ -42,37 +43,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Outlet": "charger",
-    "SimulatedCharger": "charger",
-    "Site": "charger",
-    "ConfigError": "config",
-    "StationConfig": "config",
-    "VehicleConfig": "config",
-    "load": "config",
-    "ChargeReport": "evcc",
-    "charge": "evcc",
-    "drive": "evcc",
-    "ConnectionReport": "secc",
-    "Station": "secc",
-    "serve": "secc",
-    "FrameRecord": "transport.link",
-    "Intervention": "transport.link",
-    "Link": "transport.link",
-    "Battery": "vehicle",
-    "Driver": "vehicle",
-    "OnBoardCharger": "vehicle",
-    "SimulatedVehicle": "vehicle",
+    ".charger": ("Outlet", "SimulatedCharger", "Site"),
+    ".config": ("ConfigError", "StationConfig", "VehicleConfig", "load"),
+    ".evcc": ("ChargeReport", "charge", "drive"),
+    ".secc": ("ConnectionReport", "Station", "serve"),
+    ".transport.link": ("FrameRecord", "Intervention", "Link"),
+    ".vehicle": ("Battery", "Driver", "OnBoardCharger", "SimulatedVehicle"),
 }
-"""The module of each name, imported when the name is first used."""
+"""The names by their modules, which are imported when a name is first used."""
 
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(import_module(f".{home}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = exports(__name__, _HOMES)

@@ -12,8 +12,9 @@ Here is what turns octets into messages and back. The rest has rooms of its own:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .lazy import exports
 
 if TYPE_CHECKING:
     from .exi import EXIDecodeError, EXIEncodeError, EXIError, SchemaSet, decode, encode
@@ -31,25 +32,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "EXIDecodeError": "exi",
-    "EXIEncodeError": "exi",
-    "EXIError": "exi",
-    "SchemaSet": "exi",
-    "decode": "exi",
-    "encode": "exi",
-    "Violation": "messages.validation",
-    "validate": "messages.validation",
+    ".exi": ("EXIDecodeError", "EXIEncodeError", "EXIError", "SchemaSet", "decode", "encode"),
+    ".messages.validation": ("Violation", "validate"),
 }
-"""The module of each name, imported when the name is first used."""
+"""The names by their modules, which are imported when a name is first used."""
 
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(import_module(f".{home}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = exports(__name__, _HOMES)

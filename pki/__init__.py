@@ -38,29 +38,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Broken": "broken",
-    "Variant": "broken",
-    "break_chain": "broken",
-    "variants": "broken",
-    "Credential": "certificate",
-    "Urls": "certificate",
-    "Hierarchy": "hierarchy",
-    "inspect_chain": "inspect",
-    "read_certificates": "inspect",
-    "Edition": "profiles",
-    "Family": "profiles",
-    "Role": "profiles",
-    "revoke": "revocation",
+    ".broken": ("Broken", "Variant", "break_chain", "variants"),
+    ".certificate": ("Credential", "Urls"),
+    ".hierarchy": ("Hierarchy",),
+    ".inspect": ("inspect_chain", "read_certificates"),
+    ".profiles": ("Edition", "Family", "Role"),
+    ".revocation": ("revoke",),
 }
-"""The module of each name, imported when the name is first used."""
+"""The names by their modules, which are imported when a name is first used."""
 
 
 def __getattr__(name: str) -> Any:
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(import_module(f".{home}", __name__), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module, __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from pki.broken import Broken, Change, Variant, Workshop, between, present, purposes, without
+from pki.broken import Broken, Change, Variant, Workshop, present
+from pki.broken_issued import between, purposes, without
 from pki.certificate import Credential
 from pki.hierarchy import Hierarchy
 from pki.revocation import crl, revoke, status_response

@@ -200,21 +200,21 @@ class SimulatedCharger(Charger):
         limits = self.dc_limits(now)
         vehicle = self._report.dc
         load = self._report.present_voltage
+        at = max(stage.voltage or load or 1.0, 1.0)
+        most = limits.max_charge_power
+        least = limits.max_discharge_power or 0.0
+        if vehicle is not None:
+            most = min(most, vehicle.max_charge_power, vehicle.max_charge_current * at)
+            least = min(
+                least, vehicle.max_discharge_power or 0.0, (vehicle.max_discharge_current or 0.0) * at
+            )
+            # What the vehicle no longer takes must not flow while the current ramps down [V2G20-2188].
+            limits = replace(
+                limits,
+                max_charge_current=min(limits.max_charge_current, most / at),
+                max_discharge_current=min(limits.max_discharge_current or 0.0, least / at),
+            )
         if current is None or self._forming:
-            at = max(stage.voltage or load or 1.0, 1.0)
-            most = limits.max_charge_power
-            least = limits.max_discharge_power or 0.0
-            if vehicle is not None:
-                most = min(most, vehicle.max_charge_power, vehicle.max_charge_current * at)
-                least = min(
-                    least, vehicle.max_discharge_power or 0.0, (vehicle.max_discharge_current or 0.0) * at
-                )
-                # What the vehicle no longer takes must not flow while the current ramps down [V2G20-2188].
-                limits = replace(
-                    limits,
-                    max_charge_current=min(limits.max_charge_current, most / at),
-                    max_discharge_current=min(limits.max_discharge_current or 0.0, least / at),
-                )
             current = self._wanted_power(most, least) / at
             voltage = None
         current = self._in_channel(current)

@@ -40,6 +40,7 @@ from ..trust import StationTrust, VehicleTrust, describe, remarks, securing, sta
 from ..vehicle import Battery, Driver, SimulatedVehicle
 from . import summary
 from .errors import Exit
+from .options import Recording
 
 if TYPE_CHECKING:
     from .demo_powerline import PowerlineMeeting
@@ -164,6 +165,7 @@ async def _meeting(
 
 
 def run_demo(
+    recording: Recording,
     *,
     powerline: bool,
     mode: str,
@@ -172,16 +174,13 @@ def run_demo(
     lab_plain_tcp: bool,
     eim: bool,
     keylog: Path | None,
-    trace: Path | None,
-    trace_max: int | None,
-    report: Path | None,
 ) -> None:
     if powerline:
         need_scapy()
         from .demo_powerline import prepare
 
         prepare()
-    console = Console(stderr=str(report) == "-")
+    console = Console(stderr=str(recording.json) == "-")
     settings, station = _scene(mode, control, speed)
     own, its = _minted(eim, keylog) if not lab_plain_tcp else (None, None)
     connections: list[ConnectionReport] = []
@@ -245,12 +244,12 @@ def run_demo(
 
     told = {"mode": mode, "control": control, "speed": speed}
     with tracing(
-        trace,
+        recording.trace,
         Role.EVCC,
         config=told,
         name=f"demo-{mode}-{control}",
         lab_plain_tcp=lab_plain_tcp,
-        max_bytes=trace_max,
+        max_bytes=recording.max_bytes,
     ) as record:
         result, meeting = trio.run(run, record)
     console.print()
@@ -260,7 +259,7 @@ def run_demo(
         if connection.deviations:
             console.print("[dim]seen by the charger[/]")
             summary.show_deviations(console, connection.deviations)
-    if report is not None:
-        summary.write(report, summary.of_charge(result) | meeting.facts())
+    if recording.json is not None:
+        summary.write(recording.json, summary.of_charge(result) | meeting.facts())
     if not result.session.ok:
         raise typer.Exit(Exit.FAILED)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv6Address
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import trio
 import typer
 from rich.console import Console
@@ -17,14 +14,15 @@ from iso15118.session.events import Role
 from ..config import load
 from ..config.vehicle import VehicleConfig
 from ..evcc import ChargeReport, charge
-from ..trace.run import RunTrace, tracing
+from ..trace.run import RunTrace
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
 from ..transport.link import Link
 from . import powerline as dlink
 from . import summary
-from .common import Secured, log, log_to_stderr, logging_sink, override, run
-from .errors import Exit, stop
+from .common import host_and_port, log, log_to_stderr, logging_sink, override, run
+from .errors import Exit
+from .options import Place, Recording, Security
 
 if TYPE_CHECKING:
     from ..powerline.dlink import VehicleLink
@@ -32,41 +30,36 @@ if TYPE_CHECKING:
 
 
 def run_evcc(
+    place: Place,
+    security: Security,
+    recording: Recording,
     *,
-    iface: str,
-    powerline: bool,
     mode: str | None,
     control: str | None,
-    config: Path | None,
-    secured: Secured,
     connect: str | None,
     sdp_port: int,
     sessions: int,
     loops: int | None,
-    speed: float | None,
-    trace: Path | None,
-    trace_max: int | None,
-    report: Path | None,
     verbose: bool,
 ) -> None:
-    settings = load(VehicleConfig, config) if config is not None else VehicleConfig()
-    override(settings, mode=mode, control=control, speed=speed)
+    settings = load(VehicleConfig, place.config) if place.config is not None else VehicleConfig()
+    override(settings, mode=mode, control=control, speed=place.speed)
     if loops is not None:
         settings.evcc["charge_loops"] = loops
-    trust = secured.vehicle(settings.trust)
+    trust = security.vehicle(settings.trust)
     session_config = settings.session()
     if trust is not None:  # what the file says goes before what follows from certificates
         given = {name: value for name, value in trust.settings.items() if name not in settings.evcc}
         session_config = replace(session_config, **given)
-    target = _host_and_port(connect) if connect else None
-    interface = None if target is not None else interfaces.find(iface)
-    dlink.check(powerline, iface)
+    target = host_and_port(connect) if connect else None
+    interface = None if target is not None else interfaces.find(place.iface)
+    dlink.check(place.powerline, place.iface)
     log_to_stderr(verbose)
-    console = Console(stderr=str(report) == "-")
+    console = Console(stderr=str(recording.json) == "-")
     results: list[ChargeReport] = []
 
     async def main(record: RunTrace) -> None:
-        async with dlink.vehicle(powerline, iface, record.slac_taps()) as line:
+        async with dlink.vehicle(place.powerline, place.iface, record.slac_taps()) as line:
             await charge_all(record, line)
 
     async def charge_all(record: RunTrace, line: VehicleLink | dlink.NoLine) -> None:
@@ -75,7 +68,7 @@ def run_evcc(
         resume = None
         for number in range(1, sessions + 1):
             await line.up()
-            address = target or await _discover(interface, secured, sdp_port, record)
+            address = target or await _discover(interface, security, sdp_port, record)
             peer = f"[{address[0]}]:{address[1]}"
             stream: trio.abc.Stream = line.carry(await tcp.connect(address))
             stream = record.connect(stream, peer, tls=tls is not None)
@@ -95,18 +88,10 @@ def run_evcc(
             if resume is None:
                 vehicle = settings.vehicle()
 
-    with tracing(
-        trace,
-        Role.EVCC,
-        config=msgspec.to_builtins(settings, enc_hook=str),
-        disclose=interface if secured.disclose else None,
-        lab_plain_tcp=secured.lab_plain_tcp,
-        max_bytes=trace_max,
-    ) as record:
-        interrupted = run(main, record)
-    if report is not None:
+    interrupted = run(main, Role.EVCC, settings, interface, security, recording)
+    if recording.json is not None:
         listed = [summary.of_charge(item) for item in results]
-        summary.write(report, listed if sessions > 1 or not listed else listed[0])
+        summary.write(recording.json, listed if sessions > 1 or not listed else listed[0])
     if interrupted:
         raise typer.Exit(Exit.INTERRUPTED)
     if len(results) < sessions or not all(item.session.ok for item in results):
@@ -114,11 +99,11 @@ def run_evcc(
 
 
 async def _discover(
-    interface: interfaces.Interface | None, secured: Secured, sdp_port: int, record: RunTrace
+    interface: interfaces.Interface | None, security: Security, sdp_port: int, record: RunTrace
 ) -> tuple[str, int, int, int]:
     assert interface is not None
-    found = await sdp.discover(interface, security=secured.security, udp_port=sdp_port, sink=record.sdp)
-    sdp.check_security(found.response, secured.security)
+    found = await sdp.discover(interface, security=security.security, udp_port=sdp_port, sink=record.sdp)
+    sdp.check_security(found.response, security.security)
     log.info("SECC found at [%s]:%d", found.response.address, found.response.port)
     return found.socket_address
 
@@ -142,15 +127,3 @@ async def _secure_evcc(
         "tls": describe(secured.facts),
         "tls_remarks": remarks(secured.facts),
     }
-
-
-def _host_and_port(text: str) -> tuple[str, int] | tuple[str, int, int, int]:
-    """ "host:port" or "[ipv6%iface]:port"."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        stop(f"--connect {text!r} is not HOST:PORT (IPv6 addresses in brackets: [fe80::1%eth0]:50000)")
-    host = host.removeprefix("[").removesuffix("]")
-    address, _, scope = host.partition("%")
-    if scope:
-        return interfaces.find(scope).socket_address(IPv6Address(address), int(port))
-    return host, int(port)

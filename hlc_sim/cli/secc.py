@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import trio
 import typer
 
@@ -19,12 +17,13 @@ from ..clock import unix_offset
 from ..config import load
 from ..config.station import StationConfig
 from ..secc import ConnectionReport, Station, peer_name, serve
-from ..trace.run import RunTrace, tracing
+from ..trace.run import RunTrace
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
 from . import powerline as dlink
-from .common import Secured, log, log_to_stderr, logging_sink, override, run
+from .common import log, log_to_stderr, logging_sink, override, run
 from .errors import Exit
+from .options import Place, Recording, Security
 
 if TYPE_CHECKING:
     from ..powerline.dlink import StationLink
@@ -32,35 +31,30 @@ if TYPE_CHECKING:
 
 
 def run_secc(
+    place: Place,
+    security: Security,
+    recording: Recording,
     *,
-    iface: str,
-    powerline: bool,
     modes: tuple[str, ...],
     control: str | None,
-    config: Path | None,
-    secured: Secured,
     port: int | None,
     sdp_port: int | None,
     sessions: int,
-    speed: float | None,
-    trace: Path | None,
-    trace_max: int | None,
-    report: Path | None,
     verbose: bool,
 ) -> None:
-    settings = load(StationConfig, config) if config is not None else StationConfig()
-    override(settings, modes=modes or None, control=control, speed=speed)
-    trust = secured.station(settings.trust)
+    settings = load(StationConfig, place.config) if place.config is not None else StationConfig()
+    override(settings, modes=modes or None, control=control, speed=place.speed)
+    trust = security.station(settings.trust)
     session = settings.session()
     if trust is not None:  # what the file says goes before what follows from certificates
         session = replace(session, **{k: v for k, v in trust.offers.items() if k not in settings.secc})
-    interface = interfaces.find(iface)
-    dlink.check(powerline, iface)
+    interface = interfaces.find(place.iface)
+    dlink.check(place.powerline, place.iface)
     log_to_stderr(verbose)
     results: list[ConnectionReport] = []
 
     async def main(record: RunTrace) -> None:
-        async with dlink.station(powerline, iface, record.slac_taps()) as line:
+        async with dlink.station(place.powerline, place.iface, record.slac_taps()) as line:
             await serve_all(record, line)
 
     async def serve_all(record: RunTrace, line: StationLink | dlink.NoLine) -> None:
@@ -75,7 +69,7 @@ def run_secc(
             by = "EVCC" if "peer closed" in connection.ended or connection.clean else "SECC"
             record.closed(connection.peer, by, connection.ended, connection.deviations)
             outlets.pop(connection.peer, None)
-            if sessions or report is not None:
+            if sessions or recording.json is not None:
                 results.append(connection)
             if verbose or connection.deviations:
                 for deviation in connection.deviations:
@@ -98,7 +92,7 @@ def run_secc(
             nursery.start_soon(record.watch)
             await nursery.start(serve, station, [line.accepting(listener)])
             if sdp_port is not None:
-                endpoints = {secured.security: number}
+                endpoints = {security.security: number}
                 await nursery.start(
                     lambda task_status: sdp.serve(
                         interface, endpoints, udp_port=sdp_port, sink=record.sdp, task_status=task_status
@@ -115,19 +109,11 @@ def run_secc(
             await enough.wait()
             nursery.cancel_scope.cancel()
 
-    with tracing(
-        trace,
-        Role.SECC,
-        config=msgspec.to_builtins(settings, enc_hook=str),
-        disclose=interface if secured.disclose else None,
-        lab_plain_tcp=secured.lab_plain_tcp,
-        max_bytes=trace_max,
-    ) as record:
-        interrupted = run(main, record)
-    if report is not None:
+    interrupted = run(main, Role.SECC, settings, interface, security, recording)
+    if recording.json is not None:
         from . import summary
 
-        summary.write(report, [summary.of_connection(item) for item in results])
+        summary.write(recording.json, [summary.of_connection(item) for item in results])
     if interrupted:
         log.info("stopped")  # Ctrl-C is how a station is switched off
     if any(not item.clean for item in results[:sessions]):

@@ -107,11 +107,11 @@ def _dry(tests: object, seed: int, against: str, cases: int | None) -> None:
 def _device(
     against: str, rate: float, secured: tuple[bool, Path | None, Path | None, list[Path] | None]
 ) -> Callable[[Case], list[Problem]]:
-    from ..cli.evcc import _host_and_port
+    from ..cli.common import host_and_port
     from ..scenario.cli import load_tls
     from ..scenario.targets import NetworkSECC
     from .network import on_device
 
     tls = load_tls(*secured)
-    address = _host_and_port(against)
+    address = host_and_port(against)
     return on_device(lambda: NetworkSECC(address, tls=tls), rate)

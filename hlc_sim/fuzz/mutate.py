@@ -152,14 +152,14 @@ def _list(rng: Random, value: list[Any]) -> list[Any]:
 
 def _node(rng: Random, value: Node, hint: Any) -> Any:
     classes = [
-        c for c in edit._with_subclasses(edit._classes(hint)) if issubclass(c, Node) and not c.abstract
+        c for c in edit.with_subclasses(edit.classes_of(hint)) if issubclass(c, Node) and not c.abstract
     ]
     return _built(rng.choice(classes)) if classes else value
 
 
 def _filled(rng: Random, hint: Any) -> Any:
     """A value for an element that is absent."""
-    classes = edit._classes(hint)
+    classes = edit.classes_of(hint)
     kind = rng.choice(classes) if classes else None
     if kind is None:
         return None

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="HomePlug Green PHY: real modems and a simulated powerline.")
 
 
-def mount(app: typer.Typer) -> None:
-    """Add the commands of this module to an application, in a panel of their own."""
+def mount(app: typer.Typer, panel: str) -> None:
+    """Add the commands of this module to an application, in this panel of its help."""
     for command in (slac, sniff, doctor, powerline, attack):
-        app.command(rich_help_panel="Powerline (HomePlug Green PHY)")(command)
+        app.command(rich_help_panel=panel)(command)
 
 
 class _Output:

@@ -16,9 +16,10 @@ import math
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from typing import TypeVar
 
 import trio
 
@@ -38,6 +39,8 @@ from .link import Link
 from .matching import Observer, Slac, ev_slac, evse_slac
 
 log = logging.getLogger(__name__)
+
+L = TypeVar("L", bound="DataLink")
 
 _LEAVE_TIMEOUT = 15.0
 """Seconds given to the modem to take the new key at the end; slow ones are deaf for up to 10 s."""
@@ -193,14 +196,8 @@ async def vehicle_link(
     context = ev_slac(
         link, config=config, control_pilot=control_pilot, observer=observer, entropy=entropy, taps=taps
     )
-    async with context as slac, single_exceptions(), trio.open_nursery() as nursery:
-        line = VehicleLink(slac)
-        nursery.start_soon(line.watch)
-        try:
-            yield line
-        finally:
-            await _close(line)
-            nursery.cancel_scope.cancel()
+    async with context as slac, _watched(lambda _: VehicleLink(slac)) as line:
+        yield line
 
 
 @asynccontextmanager
@@ -221,20 +218,23 @@ async def station_link(
     context = evse_slac(
         link, config=config, control_pilot=control_pilot, observer=observer, entropy=entropy, taps=taps
     )
-    async with context as slac, single_exceptions(), trio.open_nursery() as nursery:
-        line = StationLink(slac, nursery)
+    async with context as slac, _watched(lambda nursery: StationLink(slac, nursery)) as line:
+        yield line
+
+
+@asynccontextmanager
+async def _watched(make: Callable[[trio.Nursery], L]) -> AsyncIterator[L]:
+    """The data link that is made, watched meanwhile and closed in order at the end."""
+    async with single_exceptions(), trio.open_nursery() as nursery:
+        line = make(nursery)
         nursery.start_soon(line.watch)
         try:
             yield line
         finally:
-            await _close(line)
+            with trio.move_on_after(_LEAVE_TIMEOUT) as limit:
+                limit.shield = True
+                await line.close()
             nursery.cancel_scope.cancel()
-
-
-async def _close(line: DataLink) -> None:
-    with trio.move_on_after(_LEAVE_TIMEOUT) as limit:
-        limit.shield = True
-        await line.close()
 
 
 @asynccontextmanager

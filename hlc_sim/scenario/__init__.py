@@ -10,7 +10,9 @@ is used, so that the command line stays quick.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from iso15118.lazy import exports
 
 if TYPE_CHECKING:
     from .edit import FieldError
@@ -19,15 +21,6 @@ if TYPE_CHECKING:
     from .runner import run
     from .script import Script
     from .targets import NetworkEVCC, NetworkSECC, NoTarget, SimulatedEVCC, SimulatedSECC, Target
-
-_HOMES = {
-    "edit": ("FieldError",),
-    "files": ("library", "load_file"),
-    "model": ("Do", "Expect", "Outcome", "Result", "Scenario", "Step", "Verdict"),
-    "runner": ("run",),
-    "script": ("Script",),
-    "targets": ("NetworkEVCC", "NetworkSECC", "NoTarget", "SimulatedEVCC", "SimulatedSECC", "Target"),
-}
 
 __all__ = [
     "Do",
@@ -50,11 +43,14 @@ __all__ = [
     "run",
 ]
 
+_HOMES = {
+    ".edit": ("FieldError",),
+    ".files": ("library", "load_file"),
+    ".model": ("Do", "Expect", "Outcome", "Result", "Scenario", "Step", "Verdict"),
+    ".runner": ("run",),
+    ".script": ("Script",),
+    ".targets": ("NetworkEVCC", "NetworkSECC", "NoTarget", "SimulatedEVCC", "SimulatedSECC", "Target"),
+}
+"""The names by their modules, which are imported when a name is first used."""
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f".{module}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = exports(__name__, _HOMES)

@@ -33,6 +33,24 @@ Files = Annotated[
 ]
 Pattern = Annotated[str, typer.Argument(metavar="[NAME]", help="A name or pattern, as 'foreign-*'.")]
 
+PlugIn = Annotated[
+    str | None,
+    typer.Option(
+        "--trigger",
+        metavar="COMMAND",
+        help="Shell command that makes the car plug in; run for each session, ended after it.",
+    ),
+]
+OurVehicle = Annotated[
+    Path | None,
+    typer.Option("--vehicle", metavar="FILE.toml", help="Our vehicle where a case does not set it."),
+]
+OurStation = Annotated[
+    Path | None,
+    typer.Option("--station", metavar="FILE.toml", help="Our station where a case does not set it."),
+]
+Relaxed = Annotated[bool, typer.Option("--relaxed", help="Our timers as long as a slow device may need.")]
+
 
 @app.command(name="list")
 def list_(pattern: Pattern = "*", file: Files = None) -> None:
@@ -72,6 +90,10 @@ def run(
         str | None,
         typer.Option("--iface", help="Find the SECC there by SDP, or wait there for the EVCC to connect."),
     ] = None,
+    trigger: PlugIn = None,
+    vehicle: OurVehicle = None,
+    station: OurStation = None,
+    relaxed: Relaxed = False,
     file: Files = None,
     lab_plain_tcp: Annotated[
         bool, typer.Option("--lab-plain-tcp", help="Without TLS, for the laboratory only.")
@@ -97,16 +119,21 @@ def run(
     undisturbed one.
     """
     from ..cli.errors import readable, stop
+    from .fit import OurSide
 
     with readable():
         chosen = _chosen(names, file)
         if (against is None) == (iface is None):
             stop("say what to run against: --against HOST:PORT, --against simulator, or --iface")
+        if trigger is not None and iface is None:
+            stop("--trigger makes a car connect to us: use it with --iface")
+        ours = OurSide.load(vehicle, station, relaxed=relaxed)
+        chosen = [ours.fit(item) for item in chosen]
         if dry_run:
             for item in chosen:
                 _say(item, against, iface)
             return
-        device = Device(against, iface)
+        device = Device(against, iface, trigger=trigger)
         if not device.simulated:
             device.pki = _hierarchy(pki)
             if device.pki is None and any(item.layer is Layer.V2G for item in chosen):
@@ -160,6 +187,8 @@ def _show(item: Scenario) -> None:
     typer.echo(
         f"  sound: {item.sound}\n  expected: {item.expect.outcome.value} {' or '.join(item.expect.codes)}"
     )
+    if item.given:
+        typer.echo(f"  given: {item.given}")
     if item.requirements:
         typer.echo(f"  requirements: {', '.join(item.requirements)}")
     if item.origin:
@@ -210,6 +239,7 @@ class Device:
     tls: TLSConfig | None = None
     pki: Hierarchy | None = None
     plain: bool = False
+    trigger: str | None = None
 
     @property
     def simulated(self) -> bool:
@@ -219,6 +249,7 @@ class Device:
         from iso15118.session.events import Role
 
         from .targets import NetworkEVCC, NetworkSECC, SimulatedEVCC, SimulatedSECC
+        from .trigger import Trigger
 
         secc = item.tests is Role.SECC
         if self.simulated:
@@ -227,12 +258,14 @@ class Device:
         if not secc:
             if self.iface is None:
                 raise ValueError(f"{item.name} tests an EVCC, which connects to us: use --iface")
-            return NetworkEVCC(self.iface, tls, self.pki)
+            return NetworkEVCC(
+                self.iface, tls, self.pki, trigger=Trigger(self.trigger) if self.trigger else None
+            )
         if self.against is None:
             return NetworkSECC(interface=self.iface, tls=tls, pki=self.pki)
-        from ..cli.evcc import _host_and_port
+        from ..cli.common import host_and_port
 
-        return NetworkSECC(_host_and_port(self.against), tls=tls, pki=self.pki)
+        return NetworkSECC(host_and_port(self.against), tls=tls, pki=self.pki)
 
     def _tls(self, plays: Role) -> TLSConfig | None:
         if self.pki is None or self.plain:

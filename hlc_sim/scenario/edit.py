@@ -93,13 +93,13 @@ def check_path(cls: type, path: str) -> Any:
         hint = _hint(found[0], name)
         if indices:
             hint = _item(hint)
-        classes = _classes(hint)
+        classes = classes_of(hint)
     return hint
 
 
 def convert(value: Any, hint: Any, path: str) -> Any:
     """A value from TOML as a field of this type would hold it."""
-    classes = _classes(hint)
+    classes = classes_of(hint)
     if isinstance(value, Node) or value is None:
         return value
     if isinstance(value, Mapping):
@@ -128,7 +128,7 @@ def _table(value: Mapping[str, Any], classes: list[type], path: str) -> Node:
     nodes = [kind for kind in classes if issubclass(kind, Node)]
     wanted = value.get("type")
     if wanted is not None:
-        nodes = [kind for kind in _with_subclasses(nodes) if kind.__name__ == wanted]
+        nodes = [kind for kind in with_subclasses(nodes) if kind.__name__ == wanted]
     fields = {name: item for name, item in value.items() if name != "type"}
     for kind in nodes:
         if set(fields) <= set(kind.__struct_fields__):
@@ -153,10 +153,11 @@ def _group(kind: type[Node], name: str) -> str | None:
     return next((item.group for item in metadata if isinstance(item, OneOf)), None)
 
 
-def _with_subclasses(classes: list[type]) -> list[type]:
+def with_subclasses(classes: list[type]) -> list[type]:
+    """The classes, each with all that extend it."""
     found: list[type] = []
     for cls in classes:
-        found += [cls, *_with_subclasses(cls.__subclasses__())]
+        found += [cls, *with_subclasses(cls.__subclasses__())]
     return found
 
 
@@ -224,7 +225,8 @@ def _item(hint: Any) -> Any:
     return hint
 
 
-def _classes(hint: Any) -> list[type]:
+def classes_of(hint: Any) -> list[type]:
+    """The classes that a value of this type can have."""
     return [part for part in _parts(hint) if isinstance(part, type) and part is not type(None)]
 
 

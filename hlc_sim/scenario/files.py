@@ -40,6 +40,7 @@ class _Entry:
     steps: tuple[Step, ...] = ()
     origin: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
+    given: str = ""
     vehicle: VehicleConfig = field(default_factory=VehicleConfig)
     station: StationConfig = field(default_factory=StationConfig)
     sessions: int = 1

@@ -158,6 +158,8 @@ class Outcome(StrEnum):
     """SECC: it answers with one of `codes`; whether the session then goes on is its own business."""
     ENDS = "ends"
     """It ends the session, with a FAILED response or without one, within `within` s, not before `after` s."""
+    GIVES_UP = "gives-up"
+    """It may go on for a while, and ends the session within `within` s."""
     SURVIVES = "survives"
     """Either; only what the judge says, and that the next session succeeds, counts."""
     IGNORES = "ignores"
@@ -210,10 +212,16 @@ class Scenario:
     origin: tuple[str, ...] = ()
     """Where it was seen: labels of the defects of public stacks."""
     requirements: tuple[str, ...] = ()
+    given: str = ""
+    """How the device must be set up for this, where its messages do not show it. A simulated one is; of
+    another one a failure to behave is inconclusive.
+    """
     vehicle: VehicleConfig = field(default_factory=VehicleConfig)
     """The vehicle, ours or the simulated device."""
     station: StationConfig = field(default_factory=StationConfig)
     """The station, ours or the simulated device."""
+    usual: dict[str, Any] = field(default_factory=dict)
+    """Fields of EVCCConfig for the undisturbed session after, as the device needs them."""
     sessions: int = 1
     """Disturbed sessions one after another."""
     layer: Layer = Layer.V2G

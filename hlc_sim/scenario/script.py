@@ -67,7 +67,8 @@ class Script:
         except (edit.FieldError, exi.EXIEncodeError) as error:
             self.error = edit.FieldError(f"step at {step.at}: {error}")
             raise LinkClosed(str(self.error)) from error
-        if step.do is Do.SILENCE or (self.hold is not None and not self.missed):
+        lasting = step.occurrence == 0  # goes on for ever: there is no last one to hold after
+        if step.do is Do.SILENCE or (self.hold is not None and not self.missed and not lasting):
             await self._watch(link, math.inf if self.hold is None else self.hold)
 
     async def incoming(self, link: Link, received: Received) -> Received | None:

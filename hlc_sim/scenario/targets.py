@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from iso15118 import sdp as sdp_messages
+from iso15118.session.evcc_steps import PausedSession
 from iso15118.session.events import Role
 
 from ..clock import unix_offset
@@ -29,6 +30,7 @@ from .discovery import (
     MemoryAnswering,
     MemoryAsking,
 )
+from .trigger import Trigger
 
 if TYPE_CHECKING:
     from pki.hierarchy import Hierarchy
@@ -188,7 +190,9 @@ class SimulatedSECC(_Both):
 
 @dataclass
 class SimulatedEVCC(_Both):
-    """Our own EVCC, in memory. `tls` may change its TLS."""
+    """Our own EVCC, in memory. After a session that it paused, the next one resumes that. `tls` may change
+    its TLS.
+    """
 
     role: Role = Role.EVCC
     plain: bool = True
@@ -198,12 +202,15 @@ class SimulatedEVCC(_Both):
     """What it makes of an SDP answer."""
     slac: dict[str, Any] = field(default_factory=dict)
     """Fields of `EvSlacConfig`."""
+    _paused: PausedSession | None = None
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
     ) -> trio.abc.Stream:
         async def drive(stream: trio.abc.Stream) -> None:
-            await charge(Link(stream, Role.EVCC), vehicle.session(), vehicle.vehicle())
+            link = Link(stream, Role.EVCC)
+            report = await charge(link, vehicle.session(), vehicle.vehicle(), resume=self._paused)
+            self._paused = report.session.paused
 
         return _in_memory(nursery, drive)
 
@@ -333,6 +340,11 @@ class NetworkEVCC(_Both):
     port: int | None = None
     sdp_port: int = 15118
     patience: float = 120.0
+    """s to wait for the car."""
+    trigger: Trigger | None = None
+    """Makes the car connect; in its environment are HLC_MODE ("dc") and HLC_CONTROL ("scheduled", "dynamic"
+    or empty: either), what the scenario wants of the car.
+    """
     role: Role = field(default=Role.EVCC, init=False)
 
     @property
@@ -343,12 +355,16 @@ class NetworkEVCC(_Both):
     def name(self) -> str:
         return f"EVCC on {self.interface}"
 
+    @property
+    def said(self) -> list[str]:
+        """What the trigger wrote in this session."""
+        return list(self.trigger.said) if self.trigger is not None else []
+
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
     ) -> trio.abc.Stream:
-        accepted = await self._accept(
-            sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
-        )
+        security = sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
+        accepted = await self._accept(nursery, security, vehicle)
         try:
             return accepted if self.tls is None else await _secure(accepted, self.tls, server_side=True)
         except (OSError, trio.BrokenResourceError) as error:
@@ -358,15 +374,20 @@ class NetworkEVCC(_Both):
         return _known(self.pki)
 
     async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
-        return await self._accept(sdp_messages.Security.TLS)
+        return await self._accept(nursery, sdp_messages.Security.TLS, scenario.vehicle)
 
     async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
-        return await InterfaceAnswering.open(self.interface, self.sdp_port)
+        opened = await InterfaceAnswering.open(self.interface, self.sdp_port)
+        if self.trigger is not None:
+            await nursery.start(self.trigger.run, _wish(scenario.vehicle))
+        return opened
 
     def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
         return _on_interface(self.interface, scenario)
 
-    async def _accept(self, security: sdp_messages.Security) -> trio.SocketStream:
+    async def _accept(
+        self, nursery: trio.Nursery, security: sdp_messages.Security, vehicle: VehicleConfig
+    ) -> trio.SocketStream:
         interface = interfaces.find(self.interface)
         listener = await tcp.listen(interface, self.port)
         endpoints = {security: listener.socket.getsockname()[1]}
@@ -378,12 +399,22 @@ class NetworkEVCC(_Both):
                         interface, endpoints, udp_port=self.sdp_port, task_status=task_status
                     )
                 )
+                if self.trigger is not None:
+                    await nursery.start(self.trigger.run, _wish(vehicle))
+                    waiting.start_soon(self._give_up, waiting.cancel_scope)
                 accepted = await listener.accept()
                 waiting.cancel_scope.cancel()
         await listener.aclose()
+        if accepted is None and self.trigger is not None and self.trigger.code:
+            raise NoTarget(f"{self.name}: the trigger ended with exit code {self.trigger.code}")
         if accepted is None:
             raise NoTarget(f"{self.name}: no car connected within {self.patience:g} s")
         return accepted
+
+    async def _give_up(self, waiting: trio.CancelScope) -> None:
+        assert self.trigger is not None
+        await self.trigger.failed.wait()
+        waiting.cancel()
 
 
 def _on_interface(interface: str | None, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
@@ -401,6 +432,10 @@ def _known(pki: Hierarchy | None) -> Hierarchy:
             "--pki with a directory made by `v2g-pki mint --out DIR`"
         )
     return pki
+
+
+def _wish(vehicle: VehicleConfig) -> dict[str, str]:
+    return {"HLC_MODE": vehicle.mode, "HLC_CONTROL": vehicle.control or ""}
 
 
 def _station(config: StationConfig) -> Station:

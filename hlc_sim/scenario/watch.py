@@ -57,6 +57,11 @@ class Record:
     def errors_of(self, role: Role) -> list[Finding]:
         return [f for f in self.findings if f.offender is role and f.severity is Severity.ERROR]
 
+    def unreadable(self, frame: int) -> bool:
+        """Whether the last frame of ours before `frame` (the first is 1) holds no message."""
+        before = [seen for seen in self.seen[: frame - 1] if seen.sender is self.ours]
+        return bool(before) and before[-1].message is None
+
     def after(self, frames: int, sender: Role) -> list[Seen]:
         """What a side sent when `frames` frames had crossed the connection."""
         return [frame for frame in self.seen[frames:] if frame.sender is sender]

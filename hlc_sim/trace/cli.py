@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..cli.errors import EPILOG
+
 if TYPE_CHECKING:
     from . import events as ev
     from .load import Input
@@ -42,11 +44,11 @@ class Threshold(StrEnum):
     note = "note"
 
 
-def mount(app: typer.Typer) -> None:
-    """Add the commands of this module to an application."""
-    app.command(name="check")(check)
-    app.command(name="report")(report)
-    app.add_typer(trace)
+def mount(app: typer.Typer, panel: str) -> None:
+    """Add the commands of this module to an application, in this panel of its help."""
+    for command in (check, report):
+        app.command(rich_help_panel=panel, epilog=EPILOG)(command)
+    app.add_typer(trace, rich_help_panel=panel)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..lazy import exports
 from .schema import QName
 
 if TYPE_CHECKING:
@@ -57,13 +58,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "SchemaSet":
-        from ..messages.schema_sets import SchemaSet
-
-        return SchemaSet
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+__getattr__, __dir__ = exports(__name__, {"..messages.schema_sets": ("SchemaSet",)})
 
 _CODECS: dict[str, Codec] = {}
 

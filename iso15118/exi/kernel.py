@@ -8,6 +8,9 @@ fields; nothing is validated but what EXI itself demands.
 Positions are bit offsets from the start of the stream. The octets are held with eight zero octets behind
 them, so that looking ahead never leaves the buffer; `end` is the offset of the first bit that does not
 exist.
+
+The file is longer than others here because it is one unit to compile: a call from one module to another goes
+through Python objects, within one it is a C call.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@
 they share. Classes are the schema: EXI grammars, XSDs, the XML and JSON forms are derived from them.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..lazy import exports
 from ._declare import Node
 from .schema_sets import SchemaSet, schema_of, schema_set_of
 
@@ -14,10 +15,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "SchemaSet", "Violation", "schema_of", "schema_set_of", "validate"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("Violation", "validate"):
-        from . import validation
-
-        return getattr(validation, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = exports(__name__, {".validation": ("Violation", "validate")})

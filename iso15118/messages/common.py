@@ -1,7 +1,8 @@
 """ISO 15118-20 CommonMessages: session, authorization, services, schedules, power delivery,
 metering, parking.
 
-Payload type 0x8002; MeteringConfirmation travels on 0x8102, VehicleCheckIn and VehicleCheckOut on 0x8104.
+One file, since it is one schema, in the schema's order. Payload type 0x8002; MeteringConfirmation travels on
+0x8102, VehicleCheckIn and VehicleCheckOut on 0x8104.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ hooks for trust and planning, `values` the physical quantities, `judge` the judg
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import exports
 
 if TYPE_CHECKING:
     from .charger import Charger
@@ -55,45 +56,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Charger": "charger",
-    "EVCC": "evcc",
-    "EVCCConfig": "evcc_config",
-    "ServiceWish": "evcc_config",
-    "VASWish": "evcc_config",
-    "Outcome": "evcc_steps",
-    "SessionResult": "evcc_steps",
-    "Deviation": "events",
-    "Role": "events",
-    "Severity": "events",
-    "SECC": "secc",
-    "Closing": "secc_config",
-    "Link": "secc_config",
-    "SECCConfig": "secc_config",
-    "SessionStore": "secc_config",
-    "Trust": "secc_config",
-    "energy_modes": "secc_config",
-    "ControlMode": "services",
-    "Dialect": "services",
-    "EnergyMode": "services",
-    "MobilityNeedsMode": "services",
-    "Pricing": "services",
-    "ServiceID": "services",
-    "VAS": "services",
-    "RELAXED": "timers",
-    "STRICT": "timers",
-    "TIMERS": "timers",
-    "Vehicle": "vehicle",
+    ".charger": ("Charger",),
+    ".evcc": ("EVCC",),
+    ".evcc_config": ("EVCCConfig", "ServiceWish", "VASWish"),
+    ".evcc_steps": ("Outcome", "SessionResult"),
+    ".events": ("Deviation", "Role", "Severity"),
+    ".secc": ("SECC",),
+    ".secc_config": ("Closing", "Link", "SECCConfig", "SessionStore", "Trust", "energy_modes"),
+    ".services": ("VAS", "ControlMode", "Dialect", "EnergyMode", "MobilityNeedsMode", "Pricing", "ServiceID"),
+    ".timers": ("RELAXED", "STRICT", "TIMERS"),
+    ".vehicle": ("Vehicle",),
 }
-"""The module of each name, imported when the name is first used."""
+"""The names by their modules, which are imported when a name is first used."""
 
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(import_module(f".{home}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = exports(__name__, _HOMES)

@@ -205,7 +205,8 @@ class Transfer(SideStreams):
         vehicle, now = self.vehicle, self.now
         actual = vehicle.dc_limits(now)
         limits = actual if self.stated_dc is None else _within_dc(actual, self.stated_dc)
-        if self.ramping_down:
+        if self.ramping_down and not self.mode.scheduled:
+            # Under scheduled control the target alone says it.
             limits = replace(limits, max_charge_current=0.0, max_discharge_current=0.0)
         present = vehicle.measure(now)
         target = self.dc_target(limits, present.inlet_voltage) if self.mode.scheduled else None

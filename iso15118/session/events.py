@@ -60,13 +60,7 @@ class Deviations:
         self._counts: dict[tuple[object, ...], int] = {}
 
     def add(self, deviation: Deviation) -> None:
-        key = (
-            deviation.requirement,
-            deviation.severity,
-            deviation.message,
-            deviation.expected,
-            deviation.offender,
-        )
+        key = _sort(deviation)
         seen = self._counts.get(key, 0)
         if not seen and len(self._counts) >= self._limit:
             return
@@ -76,14 +70,7 @@ class Deviations:
 
     def count(self, deviation: Deviation) -> int:
         """How often this deviation (same rule, message and expectation) was seen."""
-        key = (
-            deviation.requirement,
-            deviation.severity,
-            deviation.message,
-            deviation.expected,
-            deviation.offender,
-        )
-        return self._counts.get(key, 0)
+        return self._counts.get(_sort(deviation), 0)
 
     def of(self, severity: Severity) -> list[Deviation]:
         return [deviation for deviation in self._kept if deviation.severity is severity]
@@ -99,3 +86,14 @@ class Deviations:
 
     def __getitem__(self, index: int) -> Deviation:
         return self._kept[index]
+
+
+def _sort(deviation: Deviation) -> tuple[object, ...]:
+    """What makes two deviations the same to a reader."""
+    return (
+        deviation.requirement,
+        deviation.severity,
+        deviation.message,
+        deviation.expected,
+        deviation.offender,
+    )

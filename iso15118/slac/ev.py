@@ -8,23 +8,17 @@ wake-ups and leaves the network with a new random key when the layer above is do
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
 from .control_pilot import CpSignal, CpState
 from .keys import Entropy, nid_from_nmk
 from .machine import (
-    AmpMapLimits,
-    CpChanged,
     Deviation,
     DLink,
-    Event,
-    KeyResult,
     LinkReady,
-    LinkStatus,
     LoadCp,
     Machine,
-    Received,
     Send,
     SlacMatch,
 )
@@ -111,9 +105,8 @@ class EvSlac(Machine):
     """See the module. ``match`` is the current match, if any; ``stations`` those of the last survey."""
 
     def __init__(self, config: EvSlacConfig, entropy: Entropy) -> None:
-        super().__init__(config.mac, config.timing, entropy, EvState.UNPLUGGED)
+        super().__init__(config.mac, config.timing, entropy, EvState.UNPLUGGED, config.amp_map)
         self.config = config
-        self.match: SlacMatch | None = None
         self.stations: dict[Mac, _Station] = {}
         self._cp = CpSignal(CpState.A)
         self._run_id = b""
@@ -126,22 +119,11 @@ class EvSlac(Machine):
         self._wake = False
         self._offered_again = False
 
-    # --- events -----------------------------------------------------------------------------------
+    @property
+    def _peer(self) -> Mac | None:
+        return None if self.match is None else self.match.evse_mac
 
-    def _event(self, event: Event) -> None:
-        match event:
-            case Received(source, message):
-                self._received(source, message)
-            case CpChanged(signal):
-                self._cp_changed(signal)
-            case KeyResult():
-                self._key_result(event)
-            case LinkStatus(up):
-                self._link_status(up)
-            case DLink():
-                self._primitive(event)
-            case _:
-                raise TypeError(f"not an event of the EV side: {event!r}")
+    # --- events -----------------------------------------------------------------------------------
 
     def _received(self, source: Mac, message: SlacMessage) -> None:
         match message:
@@ -383,20 +365,11 @@ class EvSlac(Machine):
 
     def _ask_validation(self, why: str) -> None:
         self._go(EvState.VALIDATING, why)
-        self._request(ValidateReq(timer=0), lambda: self._next_candidate("no CM_VALIDATE.CNF"))
+        self._ask(ValidateReq(timer=0), lambda: self._next_candidate("no CM_VALIDATE.CNF"))
 
-    def _request(self, request: SlacMessage, give_up: Callable[[], None], sends: int = 1) -> None:
-        """Send to the chosen station, and again after each TT_match_response."""
+    def _ask(self, request: SlacMessage, give_up: Callable[[], None]) -> None:
         assert self._chosen is not None
-        self._do(Send(self._chosen.mac, request))
-
-        def timeout() -> None:
-            if sends <= self.timing.C_EV_match_retry:
-                self._request(request, give_up, sends + 1)
-            else:
-                give_up()
-
-        self._start("TT_match_response", self.timing.TT_match_response, timeout)
+        self._request("TT_match_response", self._chosen.mac, request, give_up)
 
     def _validate_cnf(self, source: Mac, cnf: ValidateCnf) -> None:
         if self._chosen is None or source != self._chosen.mac:
@@ -469,7 +442,7 @@ class EvSlac(Machine):
         self._chosen = station
         self._go(EvState.MATCHING, why)
         request = SlacMatchReq(self._run_id, self.mac, station.mac)
-        self._request(request, lambda: self._failed("no CM_SLAC_MATCH.CNF"))
+        self._ask(request, lambda: self._failed("no CM_SLAC_MATCH.CNF"))
 
     def _match_cnf(self, source: Mac, cnf: SlacMatchCnf) -> None:
         if self.state is not EvState.MATCHING or self._chosen is None or cnf.run_id != self._run_id:
@@ -523,40 +496,11 @@ class EvSlac(Machine):
 
     def _link_status(self, up: bool | None) -> None:
         if self.state in (EvState.JOINING, EvState.WAKING) and up and not self._wake:
-            assert self.match is not None
-            self._stop("TT_match_join", "T_conn_max_comm")
-            self.match = replace(self.match, linked=self.now)
-            self._go(EvState.MATCHED, "link up")
-            self._poll_link(self.timing.T_link_watch)
-            self._do(LinkReady(True, self.match))
-            if self.config.amp_map:
-                self._send_amp_map(1)
+            self._link_up(EvState.MATCHED)
         elif self.state is EvState.MATCHED and up is False:
             self._lost("the link went down")
 
     def _woken(self, why: str) -> None:
         self._wake = False
         self._go(EvState.WAKING, why)
-        self._start(
-            "T_conn_max_comm", self.timing.T_conn_max_comm, lambda: self._lost("no link after wake-up")
-        )
-        self._poll_link(self.timing.TT_polling_pause)
-
-    # --- amplitude map ----------------------------------------------------------------------------
-
-    def _send_amp_map(self, sends: int) -> None:
-        assert self.match is not None
-        assert self.config.amp_map is not None
-        self._do(Send(self.match.evse_mac, AmpMapReq(self.config.amp_map)))
-        if sends <= self.timing.C_EV_match_retry:
-            self._start(
-                "TT_amp_map_exchange", self.timing.TT_amp_map_exchange, lambda: self._send_amp_map(sends + 1)
-            )
-
-    def _amp_map_req(self, source: Mac, request: AmpMapReq) -> None:
-        if self.match is None or source != self.match.evse_mac:
-            return
-        if not request.carriers:
-            self._do(Deviation("CM_AMP_MAP.REQ without carriers ignored", source=source))
-            return
-        self._do(Send(source, AmpMapCnf()), AmpMapLimits(request.carriers))
+        self._wait_for_wake_up()

@@ -8,25 +8,20 @@ the retries. Once matched it ignores every further request.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
 from .control_pilot import HLC_DUTY, STEADY, CpSignal, CpState
 from .keys import Entropy, nid_from_nmk
 from .machine import (
     Action,
-    AmpMapLimits,
-    CpChanged,
     Deviation,
     DLink,
     DriveCp,
     Event,
-    KeyResult,
     LinkReady,
-    LinkStatus,
     Machine,
     NominalDuty,
-    Received,
     Send,
     SlacMatch,
 )
@@ -127,9 +122,8 @@ class EvseSlac(Machine):
     matching."""
 
     def __init__(self, config: EvseSlacConfig, entropy: Entropy) -> None:
-        super().__init__(config.mac, config.timing, entropy, EvseState.RESETTING)
+        super().__init__(config.mac, config.timing, entropy, EvseState.RESETTING, config.amp_map)
         self.config = config
-        self.match: SlacMatch | None = None
         self.sessions: dict[Mac, _Session] = {}
         self.nmk = b""
         self.nid = b""
@@ -147,24 +141,17 @@ class EvseSlac(Machine):
         self._reset("start")
         return self._take()
 
+    @property
+    def _peer(self) -> Mac | None:
+        return None if self.match is None else self.match.ev_mac
+
     # --- events -----------------------------------------------------------------------------------
 
     def _event(self, event: Event) -> None:
-        match event:
-            case Received(source, message):
-                self._received(source, message)
-            case CpChanged(signal):
-                self._cp_changed(signal)
-            case KeyResult():
-                self._key_result(event)
-            case LinkStatus(up):
-                self._link_status(up)
-            case NominalDuty(duty):
-                self._to_nominal(duty)
-            case DLink():
-                self._primitive(event)
-            case _:
-                raise TypeError(f"not an event of the EVSE side: {event!r}")
+        if isinstance(event, NominalDuty):
+            self._to_nominal(event.duty)
+        else:
+            super()._event(event)
 
     def _received(self, source: Mac, message: SlacMessage) -> None:
         if isinstance(message, AmpMapReq):
@@ -435,19 +422,12 @@ class EvseSlac(Machine):
             len(session.profiles),
         )
         session.step = _Step.REPORTING
-        self._report(session, 1)
-
-    def _report(self, session: _Session, sends: int) -> None:
-        assert session.report is not None
-        self._do(Send(session.ev, session.report))
-
-        def timeout() -> None:
-            if sends <= self.timing.C_EV_match_retry:
-                self._report(session, sends + 1)
-            else:
-                self._drop(session, "no CM_ATTEN_CHAR.RSP")
-
-        self._start(("TT_match_response", session.ev), self.timing.TT_match_response, timeout)
+        self._request(
+            ("TT_match_response", session.ev),
+            session.ev,
+            session.report,
+            lambda: self._drop(session, "no CM_ATTEN_CHAR.RSP"),
+        )
 
     def _atten_char_rsp(self, source: Mac, response: AttenCharRsp) -> None:
         session = self._session_of(source, response.run_id, _Step.REPORTING)
@@ -566,15 +546,8 @@ class EvseSlac(Machine):
 
     def _link_status(self, up: bool | None) -> None:
         if self.state in (EvseState.JOINING, EvseState.WAKING) and up:
-            assert self.match is not None
-            self._stop("TT_match_join", "T_conn_max_comm")
-            self.match = replace(self.match, linked=self.now)
             self._cycles = 0
-            self._go(EvseState.MATCHED, "link up")
-            self._poll_link(self.timing.T_link_watch)
-            self._do(LinkReady(True, self.match))
-            if self.config.amp_map:
-                self._send_amp_map(1)
+            self._link_up(EvseState.MATCHED)
         elif self.state is EvseState.MATCHED and up is False:
             self._lost("the link went down")
 
@@ -597,26 +570,4 @@ class EvseSlac(Machine):
     def _wake(self, why: str) -> None:
         self._go(EvseState.WAKING, why)
         self._do(DriveCp(self.config.duty))
-        self._start(
-            "T_conn_max_comm", self.timing.T_conn_max_comm, lambda: self._lost("no link after wake-up")
-        )
-        self._poll_link(self.timing.TT_polling_pause)
-
-    # --- amplitude map ----------------------------------------------------------------------------
-
-    def _send_amp_map(self, sends: int) -> None:
-        assert self.match is not None
-        assert self.config.amp_map is not None
-        self._do(Send(self.match.ev_mac, AmpMapReq(self.config.amp_map)))
-        if sends <= self.timing.C_EV_match_retry:
-            self._start(
-                "TT_amp_map_exchange", self.timing.TT_amp_map_exchange, lambda: self._send_amp_map(sends + 1)
-            )
-
-    def _amp_map_req(self, source: Mac, request: AmpMapReq) -> None:
-        if self.match is None or source != self.match.ev_mac:
-            return
-        if not request.carriers:
-            self._do(Deviation("CM_AMP_MAP.REQ without carriers ignored", source=source))
-            return
-        self._do(Send(source, AmpMapCnf()), AmpMapLimits(request.carriers))
+        self._wait_for_wake_up()

@@ -1,4 +1,4 @@
-"""What both matching machines share: events in, actions out, timers by name.
+"""What both matching machines share: events in, actions out, timers by name, the key, the link.
 
 A machine is driven by two calls, ``handle(event, now)`` and ``tick(now)``; both return the actions to carry
 out, in order. ``deadline`` says when ``tick`` is wanted next. Nothing else happens: no clock, no I/O, no
@@ -7,13 +7,14 @@ ambient randomness. ``now`` is in seconds on any clock that does not go back.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from .control_pilot import CpSignal, CpState
 from .keys import Entropy
-from .messages import Mac, SlacMessage, mac_text
+from .messages import AmpMapCnf, AmpMapReq, Mac, SlacMessage, mac_text
 from .timing import Timing
 
 # --- events ---------------------------------------------------------------------------------------
@@ -170,17 +171,24 @@ Action = Send | SetKey | AskLink | LoadCp | DriveCp | LinkReady | AmpMapLimits |
 Expiry = Callable[[], None]
 
 
-class Machine:
-    """Timers, actions and the key and link questions that EV and EVSE have in common."""
+class Machine(ABC):
+    """Timers, actions, setting the key and watching the link, which EV and EVSE have in common.
 
-    def __init__(self, mac: Mac, timing: Timing, entropy: Entropy, initial: Enum) -> None:
+    ``match`` is the current match, if any. amp_map: sent to the peer once the link is up.
+    """
+
+    def __init__(
+        self, mac: Mac, timing: Timing, entropy: Entropy, initial: Enum, amp_map: tuple[int, ...] | None
+    ) -> None:
         if len(mac) != 6:
             raise ValueError(f"mac: 6 bytes expected, got {len(mac)}")
         self.mac = mac
         self.timing = timing
         self.state: Enum = initial
+        self.match: SlacMatch | None = None
         self.now = float("-inf")
         self._entropy = entropy
+        self._amp_map = amp_map
         self._timers: dict[Hashable, tuple[float, Expiry]] = {}
         self._out: list[Action] = []
         self._key: SetKey | None = None
@@ -209,7 +217,40 @@ class Machine:
         return self._take()
 
     def _event(self, event: Event) -> None:
-        raise NotImplementedError
+        match event:
+            case Received(source, message):
+                self._received(source, message)
+            case CpChanged(signal):
+                self._cp_changed(signal)
+            case KeyResult():
+                self._key_result(event)
+            case LinkStatus(up):
+                self._link_status(up)
+            case DLink():
+                self._primitive(event)
+            case _:
+                raise TypeError(f"not an event of {type(self).__name__}: {event!r}")
+
+    @abstractmethod
+    def _received(self, source: Mac, message: SlacMessage) -> None: ...
+
+    @abstractmethod
+    def _cp_changed(self, signal: CpSignal) -> None: ...
+
+    @abstractmethod
+    def _link_status(self, up: bool | None) -> None: ...
+
+    @abstractmethod
+    def _primitive(self, primitive: DLink) -> None: ...
+
+    @abstractmethod
+    def _lost(self, why: str) -> None:
+        """The link went down, or never came back."""
+
+    @property
+    @abstractmethod
+    def _peer(self) -> Mac | None:
+        """The other side of the current match."""
 
     def _take(self) -> list[Action]:
         out, self._out = self._out, []
@@ -241,6 +282,21 @@ class Machine:
             self._do(StateChange(self.state, state, why))
             self.state = state
 
+    def _request(
+        self, name: Hashable, destination: Mac, message: SlacMessage, give_up: Expiry, sends: int = 1
+    ) -> None:
+        """Send, and again after each TT_match_response, C_EV_match_retry times, until the timer ``name`` is
+        stopped."""
+        self._do(Send(destination, message))
+
+        def timeout() -> None:
+            if sends <= self.timing.C_EV_match_retry:
+                self._request(name, destination, message, give_up, sends + 1)
+            else:
+                give_up()
+
+        self._start(name, self.timing.TT_match_response, timeout)
+
     # --- setting the key: verified, repeated ------------------------------------------------------
 
     def _set_key(self, nid: bytes, nmk: bytes, done: Callable[[bool], None]) -> None:
@@ -267,10 +323,47 @@ class Machine:
         done, self._key, self._key_done = self._key_done, None, None
         done(event.applied is not False)
 
+    def _random_key(self) -> bytes:
+        return self._entropy(16)
+
+    # --- the link, and the amplitude map ----------------------------------------------------------
+
     def _poll_link(self, seconds: float) -> None:
         """Ask now, and again until stopped."""
         self._do(AskLink())
         self._start("poll_link", seconds, lambda: self._poll_link(seconds))
 
-    def _random_key(self) -> bytes:
-        return self._entropy(16)
+    def _wait_for_wake_up(self) -> None:
+        self._start(
+            "T_conn_max_comm", self.timing.T_conn_max_comm, lambda: self._lost("no link after wake-up")
+        )
+        self._poll_link(self.timing.TT_polling_pause)
+
+    def _link_up(self, matched: Enum) -> None:
+        """The link stands: tell the layer above, and watch it from now on."""
+        assert self.match is not None
+        self._stop("TT_match_join", "T_conn_max_comm")
+        self.match = replace(self.match, linked=self.now)
+        self._go(matched, "link up")
+        self._poll_link(self.timing.T_link_watch)
+        self._do(LinkReady(True, self.match))
+        if self._amp_map:
+            self._send_amp_map(AmpMapReq(self._amp_map), 1)
+
+    def _send_amp_map(self, request: AmpMapReq, sends: int) -> None:
+        assert self._peer is not None
+        self._do(Send(self._peer, request))
+        if sends <= self.timing.C_EV_match_retry:
+            self._start(
+                "TT_amp_map_exchange",
+                self.timing.TT_amp_map_exchange,
+                lambda: self._send_amp_map(request, sends + 1),
+            )
+
+    def _amp_map_req(self, source: Mac, request: AmpMapReq) -> None:
+        if source != self._peer:
+            return
+        if not request.carriers:
+            self._do(Deviation("CM_AMP_MAP.REQ without carriers ignored", source=source))
+            return
+        self._do(Send(source, AmpMapCnf()), AmpMapLimits(request.carriers))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("iso15118", "iso15118.session", "hlc_sim", "pki")
+PACKAGES = ("iso15118", "iso15118.session", "hlc_sim", "hlc_sim.scenario", "pki")
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -23,14 +23,14 @@ def test_type_checkers_and_the_interpreter_see_the_same_names(package: str) -> N
     module = importlib.import_module(package)
     tree = ast.parse(Path(str(module.__file__)).read_text())
     seen = {
-        alias.name: node.module
+        alias.name: "." * node.level + str(node.module)
         for block in tree.body
         if isinstance(block, ast.If)
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert seen == module._HOMES
+    assert seen == {name: home for home, names in module._HOMES.items() for name in names}
     assert sorted(seen) == sorted(module.__all__)
 
 

@@ -125,11 +125,13 @@ class Cable:
 
 
 @contextlib.contextmanager
-def cable() -> Iterator[Cable]:
-    """Two namespaces joined by a veth pair with IPv6 link-local addresses, removed at the end."""
+def cable(number: int = 0) -> Iterator[Cable]:
+    """Two namespaces joined by a veth pair with IPv6 link-local addresses, removed at the end. Cables of one
+    process have different numbers.
+    """
     _sweep()
     owner = f"{NAMESPACE_PREFIX}{os.getpid()}"
-    secc, evcc = End(f"{owner}-secc", "secc0"), End(f"{owner}-evcc", "evcc0")
+    secc, evcc = End(f"{owner}-secc{number}", "secc0"), End(f"{owner}-evcc{number}", "evcc0")
     try:
         for end in (secc, evcc):
             _ip("netns", "add", end.namespace)
@@ -172,7 +174,7 @@ def _sweep() -> None:
     """Remove what a test run that was killed left behind."""
     for line in _ip("netns", "list").splitlines():
         name = line.split()[0]
-        match = re.fullmatch(rf"{NAMESPACE_PREFIX}(\d+)-(secc|evcc)", name)
+        match = re.fullmatch(rf"{NAMESPACE_PREFIX}(\d+)-(secc|evcc)\d+", name)
         if match and not Path("/proc", match[1]).exists():
             _remove(name)
 
@@ -285,8 +287,18 @@ class Lab:
         """Josev's EVCC, which runs a session for each set of options it is told."""
         return self._ready(self.josev_evcc("--repeat", *options))
 
+    def josev_evcc_plugged(self, fifo: Path, *options: str) -> Process:
+        """... for each set of options that is written to `fifo`."""
+        through = ["sh", "-c", 'fifo=$1; shift; exec "$@" <>"$fifo"', "sh", fifo]
+        command = [*through, self.python, SCRIPTS / "evcc.py", "--repeat"]
+        return self._ready(self._start(self.cable.evcc, "josev-evcc", command, options))
+
     def hlc_secc(self, *options: str) -> Process:
         return self._start(self.cable.secc, "hlc-secc", [self._hlc(), "secc"], options)
+
+    def run(self, end: End, name: str, command: Sequence[str | Path], *options: str) -> Process:
+        """Another program at that end; it is given `--iface` and the options."""
+        return self._start(end, name, list(command), options)
 
     def hlc_evcc(self, *options: str) -> Process:
         return self._start(self.cable.evcc, "hlc-evcc", [self._hlc(), "evcc"], options)

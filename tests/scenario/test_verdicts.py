@@ -27,6 +27,7 @@ from iso15118.messages._declare import Node
 from iso15118.messages.common_types import ResponseCode
 from iso15118.session.events import Role
 from iso15118.session.secc import HANDLERS, SECC
+from iso15118.v2gtp import Frame
 
 from .test_library import play
 
@@ -173,3 +174,44 @@ def test_a_value_that_cannot_be_meant_is_an_error_of_the_scenario(tmp_path: Path
     )
     with pytest.raises(ValueError, match="selected_authorization_service: 'Cash' is not one of EIM, PnC"):
         play(load_file(file)["x"])
+
+
+def test_an_ev_that_asks_for_longer_than_it_may() -> None:
+    station = StationConfig()
+    station.outlet.authorization_time = 1000
+    scenario = Scenario(
+        "own",
+        "the authorization is never there",
+        Role.SECC,
+        "",
+        Expect(Outcome.GIVES_UP, within=10),  # our EVCC asks for 60 s
+        steps=(Step("AuthorizationRes", Do.REPLACE, occurrence=0, set={"evse_processing": "Ongoing"}),),
+        station=station,
+    )
+    verdict = play(scenario)
+    assert verdict.result is Result.FAIL
+    assert "closed only after 60" in verdict.reasons[0]
+    assert play(library()["ongoing-for-ever-AuthorizationRes"]).result is Result.PASS
+
+
+def test_a_station_that_reads_what_the_judge_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the version in the EXI header for what it is not; the scenario leaves that open."""
+    sound = Link._decode
+
+    def lenient(self: Link, frame: Frame) -> Node:
+        first = bytes([frame.payload[0] & 0xFE])
+        return sound(self, Frame(frame.payload_type, first + frame.payload[1:]))
+
+    monkeypatch.setattr(Link, "_decode", lenient)
+    assert play(library()["exi-bit-7"]).reasons == []
+
+
+def test_what_the_device_is_set_to_is_not_known_of_a_foreign_one() -> None:
+    scenario = library()["pause-request-not-allowed"]
+    pausing = StationConfig()
+    device = SimulatedSECC(make=lambda _: Station(pausing.session(), lambda: pausing.charger(0.0)))
+    assert play(scenario, device).result is Result.FAIL
+    device.name = "a charger"
+    verdict = play(scenario, device)
+    assert verdict.result is Result.INCONCLUSIVE
+    assert verdict.reasons[-1] == "this counts only where the station does not allow pauses"

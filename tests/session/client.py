@@ -21,15 +21,23 @@ from iso15118.messages.common_types import (
 )
 from iso15118.messages.xmldsig import X509IssuerSerial
 from iso15118.session.fillers import RESPONSE_OF, _fillers
-from iso15118.session.secc import SECC
-from iso15118.session.secc_config import Link, SECCConfig, SessionStore, Trust
+from iso15118.session.secc_config import Link, SECCConfig, SessionStore, Trust, energy_modes
 from iso15118.session.sequence import State
-from iso15118.session.services import Family
+from iso15118.session.services import Family, ServiceID
+from iso15118.session.timers import RELAXED
 
-from .pair import EPOCH, BenchCharger, Entropy
+from .pair import EPOCH, BenchCharger, bench_secc
 
 of = RationalNumber.of
 Finished, Ongoing = Processing.Finished, Processing.Ongoing
+CONDUCTIVE = (
+    ServiceID.AC,
+    ServiceID.AC_BPT,
+    ServiceID.DC,
+    ServiceID.DC_BPT,
+    ServiceID.MCS,
+    ServiceID.MCS_BPT,
+)
 ALL_REQUESTS: dict[str, type[V2GRequest]] = {cls.__name__: cls for cls in RESPONSE_OF}
 
 
@@ -54,16 +62,7 @@ class Client:
         self.family = family
         self.charger = charger or BenchCharger()
         self.store = store if store is not None else SessionStore()
-        self.secc = SECC(
-            config or SECCConfig(),
-            self.charger,
-            link or Link(),
-            entropy=Entropy(seed),
-            store=self.store,
-            now=now,
-            unix_offset=EPOCH,
-            trust=trust,
-        )
+        self.secc = bench_secc(config, self.charger, link, self.store, trust, seed, now)
 
     def fork(self) -> Client:
         """The same session at this point, to try something on. Copies what changes; the rest is constant."""
@@ -388,4 +387,38 @@ def code_of(response: Any) -> ResponseCode:
     return code
 
 
-__all__ = ["ALL_REQUESTS", "Client", "Finished", "Ongoing", "code_of", "of"]
+def in_loop(
+    service: ServiceID = ServiceID.DC, index: int = 0, charger: BenchCharger | None = None, **config: Any
+) -> Client:
+    """In its charge loop; scheduled (0), dynamic (1), dynamic with needs of the SECC (2)."""
+    family = service.family
+    assert family is not None
+    settings = SECCConfig(energy=(energy_modes(service)[index],), timers=RELAXED, **config)
+    return Client(settings, charger, family=family).to_loop()
+
+
+def loop(made: Client, **changes: Any) -> Any:
+    """One loop; `changes` are fields of the control mode element, or of the request if it has them."""
+    request = made.build(made.loop)
+    for name, value in changes.items():
+        target = request if name in type(request).__struct_fields__ else request.control_mode
+        setattr(target, name, of(value) if isinstance(value, float) else value)
+    return made.send(request)
+
+
+def rules(made: Client) -> list[str | None]:
+    return [event.requirement for event in made.secc.events]
+
+
+__all__ = [
+    "ALL_REQUESTS",
+    "CONDUCTIVE",
+    "Client",
+    "Finished",
+    "Ongoing",
+    "code_of",
+    "in_loop",
+    "loop",
+    "of",
+    "rules",
+]

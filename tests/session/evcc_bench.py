@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import msgspec
+
 from iso15118.messages import common, dc
 from iso15118.messages._declare import Node
 from iso15118.messages.app_protocol import (
@@ -26,23 +28,30 @@ from iso15118.messages.common_types import (
 )
 from iso15118.session.charger import ControlPilot
 from iso15118.session.evcc import (
+    EVCC,
     ConnectionLost,
+    EVCCConfig,
     Exchange,
     Incoming,
     MessageTimeout,
+    PausedSession,
     PeerFault,
     Post,
     Receive,
     Reply,
     Send,
+    ServiceWish,
+    SessionResult,
     Wait,
 )
+from iso15118.session.events import Severity
 from iso15118.session.schedules import flat_tuple
-from iso15118.session.services import ControlMode, Dialect, EnergyMode, ServiceID
+from iso15118.session.services import ControlMode, Dialect, EnergyMode, MobilityNeedsMode, ServiceID
 from iso15118.session.values import ACLimits, DCLimits, MobilityNeeds
 from iso15118.session.vehicle import DCTarget, Measurement, Supply, Vehicle, Wish
 
 T = TypeVar("T")
+number = RationalNumber.of
 UNIX = 1_700_000_000.0
 """Unix time at now = 0."""
 
@@ -374,7 +383,6 @@ class ScriptedSECC:
         raise AssertionError(f"no answer for {type(request).__name__}")
 
     def limits(self) -> Any:
-        number = RationalNumber.of
         values: dict[str, Any] = {
             "evse_maximum_charge_power": number(120_000),
             "evse_minimum_charge_power": number(0),
@@ -438,3 +446,64 @@ class ScriptedSECC:
     def notify(self, notification: EVSENotification, delay: int = 0) -> None:
         """Say it with the next charge loop."""
         self.status = EVSEStatus(notification_max_delay=delay, evse_notification=notification)
+
+
+DYNAMIC = EnergyMode(ServiceID.DC, ControlMode.DYNAMIC, parameter_set_id=7)
+SCHEDULED = EnergyMode(ServiceID.DC, ControlMode.SCHEDULED, parameter_set_id=7)
+FLEET = EnergyMode(ServiceID.DC, ControlMode.DYNAMIC, 7, MobilityNeedsMode.SECC)
+BPT = EnergyMode(ServiceID.DC_BPT, ControlMode.SCHEDULED, parameter_set_id=7)
+
+
+class Bench:
+    """One session against a scripted SECC."""
+
+    def __init__(self, mode: EnergyMode = DYNAMIC, loops: int = 3, **config: Any) -> None:
+        self.secc = ScriptedSECC(mode)
+        self.car = Car(loops=loops)
+        self.player = Player(self.secc)
+        self.evcc = EVCC(
+            EVCCConfig(services=(ServiceWish(mode.service),), **config), self.car, unix_offset=UNIX
+        )
+
+    def run(self) -> SessionResult:
+        return self.player.play(self.evcc.run())
+
+    def times(self, kind: type[Any]) -> list[float]:
+        return [time for time, request, _ in self.player.log if isinstance(request, kind)]
+
+    def loops(self) -> list[Any]:
+        return self.player.sent(dc.DC_ChargeLoopReq)
+
+    def progress(self) -> list[str]:
+        return [request.charge_progress.value for request in self.player.sent(common.PowerDeliveryReq)]
+
+    def loop(self, *changes: dict[str, Any]) -> None:
+        """Change the answers to the first charge loops."""
+        self.secc.script(
+            dc.DC_ChargeLoopReq,
+            *[lambda request, change=change: self.secc.loop(request, **change) for change in changes],
+        )
+
+
+def rules(result: SessionResult) -> list[str | None]:
+    return [item.requirement for item in result.deviations]
+
+
+def severities(result: SessionResult) -> list[Severity]:
+    return [item.severity for item in result.deviations]
+
+
+def play(
+    secc: ScriptedSECC, config: EVCCConfig | None = None, resume: PausedSession | None = None, **more: Any
+) -> tuple[SessionResult, Player, EVCC]:
+    player = Player(secc)
+    evcc = EVCC(config or EVCCConfig(), Car(), resume=resume, unix_offset=UNIX, **more)
+    return player.play(evcc.run()), player, evcc
+
+
+def offering(bench: Bench, *tuples: common.ScheduleTuple, **changes: Any) -> None:
+    bench.secc.on[common.ScheduleExchangeReq] = lambda request: msgspec.structs.replace(
+        bench.secc.usual(request),
+        control_mode=common.Scheduled_SEResControlMode(schedule_tuple=list(tuples)),
+        **changes,
+    )

@@ -92,6 +92,27 @@ class Entropy:
         return hashlib.shake_128(f"{self._seed}/{self._drawn}".encode()).digest(size)
 
 
+def bench_secc(
+    config: SECCConfig | None,
+    charger: Charger,
+    link: Link | None,
+    store: SessionStore,
+    trust: Trust | None,
+    seed: int,
+    now: float,
+) -> SECC:
+    return SECC(
+        config or SECCConfig(),
+        charger,
+        link or Link(),
+        entropy=Entropy(seed),
+        store=store,
+        now=now,
+        unix_offset=EPOCH,
+        trust=trust,
+    )
+
+
 @dataclass
 class BenchCharger(Charger):
     """Answers at once, unless a counter says how often it answers Ongoing first."""
@@ -383,16 +404,7 @@ class Pair:
         self.store = store if store is not None else SessionStore()
         self.now = now
         self.wire = wire
-        self.secc = SECC(
-            config or SECCConfig(),
-            self.charger,
-            link or Link(),
-            entropy=Entropy(seed),
-            store=self.store,
-            now=now,
-            unix_offset=EPOCH,
-            trust=trust,
-        )
+        self.secc = bench_secc(config, self.charger, link, self.store, trust, seed, now)
         self.evcc = evcc_class(
             evcc or EVCCConfig(),
             self.vehicle,

@@ -18,7 +18,9 @@ from iso15118.slac import (
     Deviation,
     DriveCp,
     EvseSlac,
+    EvseSlacConfig,
     EvSlac,
+    EvSlacConfig,
     KeyResult,
     LinkReady,
     LinkStatus,
@@ -175,3 +177,47 @@ def signal(state: str, duty: float = 5.0) -> CpSignal:
     from iso15118.slac import CpState
 
     return CpSignal(CpState(state), duty)
+
+
+EV, EVSE = mac(1), mac(0x81)
+
+
+def pair(
+    attenuation: int = 20, seed: int = 1, ev: dict | None = None, evse: dict | None = None, plug: bool = True
+) -> tuple[Bench, Node, Node, SimulatedLine]:
+    bench = Bench(seed)
+    line = SimulatedLine()
+    config = {"survey_requests": 1, **(ev or {})}
+    station = bench.add(EvseSlac(EvseSlacConfig(EVSE, **(evse or {})), bench.entropy), line, attenuation)
+    car = bench.add(EvSlac(EvSlacConfig(EV, **config), bench.entropy), line)
+    bench.run(1)
+    if plug:
+        line.plug()
+    return bench, car, station, line
+
+
+def linked(bench: Bench, *nodes: Node, seconds: float = 60) -> None:
+    bench.run(seconds, until=lambda: all(node.ready and node.ready[-1].established for node in nodes))
+    assert all(node.ready[-1].established for node in nodes)
+
+
+def silence(bench: Bench, node: Node) -> None:
+    """Take a machine off the line and off the control pilot."""
+    bench.nodes.pop(node.machine.mac)
+    node.line.ev.listen(None)
+
+
+def three_stations(seed: int, attenuation: dict[int, int], plugged: int, **ev) -> tuple[Bench, Node]:
+    bench = Bench(seed, loss=0.05)
+    car_line = SimulatedLine()
+    for number, decibel in attenuation.items():
+        line = car_line if number == plugged else SimulatedLine()
+        line.plug()  # the others have cars of their own, without communication
+        config = EvseSlacConfig(mac(number))
+        bench.add(EvseSlac(config, bench.entropy), line, decibel)
+    car_line.unplug()
+    car = bench.add(EvSlac(EvSlacConfig(EV, **ev), bench.entropy), car_line)
+    bench.run(2)
+    car_line.plug()
+    bench.run(90, until=lambda: bool(car.ready))
+    return bench, car

@@ -103,5 +103,5 @@ def test_wrong_use_is_named():
         line.evse.drive(0.0)
     with pytest.raises(ValueError, match="mac: 6 bytes expected, got 5"):
         EvSlac(EvSlacConfig(bytes(5)), bytes)
-    with pytest.raises(TypeError, match="not an event of the EV side"):
+    with pytest.raises(TypeError, match="not an event of EvSlac"):
         EvSlac(EvSlacConfig(bytes(6)), bytes).handle(NominalDuty(16.0), 0.0)

@@ -25,13 +25,11 @@ from typing import Any
 
 import trio
 
-from hlc_sim.transport import interface, sdp, tcp
-from hlc_sim.transport.link import FrameRecord, Link
+from hlc_sim.transport import interface, sdp
 from iso15118.sdp import Security
-from iso15118.session.events import Role
 from tests.interop import lab as interop
 
-from .sessions import STATION, Figures, resident, used_cpu, vehicle_config
+from .sessions import STATION, Figures, LoopTimes, resident, session, used_cpu
 
 _STATION = STATION + "[secc.dialect]\ndischarge_register = false\n"  # Josev's EVCC drops a response with it
 _READY = 60.0
@@ -50,29 +48,12 @@ class Amount:
 # -- the vehicle, in its namespace ------------------------------------------------------------------------
 
 
-async def drive(iface: str, loops: int) -> tuple[list[float], float]:
-    """One session of our EVCC, with SDP: round trips of the charge loop, and the seconds from the first
-    request of the loop to the last.
-    """
-    from hlc_sim.evcc import charge
-
-    sent: list[float] = []
-    times: list[float] = []
-
-    def sink(frame: FrameRecord) -> None:
-        name = type(frame.message).__name__
-        if name == "DC_ChargeLoopReq":
-            sent.append(time.perf_counter())
-        elif name == "DC_ChargeLoopRes":
-            times.append(time.perf_counter() - sent[-1])
-
-    config = vehicle_config(loops)
+async def drive(iface: str, loops: int) -> LoopTimes:
+    """One session of our EVCC, with SDP."""
+    times = LoopTimes()
     found = await sdp.discover(interface.find(iface), security=Security.NONE)
-    link = Link(await tcp.connect(found.socket_address), Role.EVCC, sink=sink)
-    report = await charge(link, config.session(), config.vehicle())
-    if not report.session.ok:
-        raise RuntimeError(f"session failed: {report.session.outcome} {report.session.reason}")
-    return times, sent[-1] - sent[0]
+    await session(found.socket_address, loops, times)
+    return times
 
 
 def client() -> None:
@@ -80,11 +61,11 @@ def client() -> None:
     iface, loops, sessions = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
     async def run() -> dict[str, Any]:
-        times, looping = await drive(iface, loops)
+        measured = await drive(iface, loops)
         begun = time.perf_counter()
         for _ in range(sessions):
             await drive(iface, 5)
-        return {"times": times, "looping": looping, "seconds": time.perf_counter() - begun}
+        return {"times": measured.times, "looping": measured.seconds, "seconds": time.perf_counter() - begun}
 
     print(json.dumps(trio.run(run)), flush=True)
 

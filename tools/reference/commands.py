@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +22,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def _page(name: str, app: typer.Typer) -> str:
     command = typer.main.get_command(app)
-    parts = [f"# {name}", "Generated from the command itself.", _text(command.help)]
+    parts = [f"# {name}", "Generated from the command itself.", prose(command.help)]
     parts += _commands(command, name)
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -37,12 +36,7 @@ def _commands(group: Any, path: str) -> Iterator[str]:
         parameters = [parameter for parameter in command.get_params(context) if parameter.name != "help"]
         arguments = [p for p in parameters if p.param_type_name == "argument"]
         usage = " ".join([path, name, "[OPTIONS]", *(p.metavar or f"{{{p.name}}}" for p in arguments)])
-        yield f"## {path} {name}\n\n`{usage}`\n\n{_text(command.help)}"
+        yield f"## {path} {name}\n\n`{usage}`\n\n{prose(command.help)}"
         records = [record for p in parameters if (record := p.get_help_record(context))]
         if records:
-            yield table(("Option", ""), ((f"`{names}`", _text(text)) for names, text in records))
-
-
-def _text(markup: str | None) -> str:
-    """Help without the markup of the terminal."""
-    return re.sub(r"\[/?bold\]|\\(?=\[)", "", prose(markup))
+            yield table(("Option", ""), ((f"`{names}`", prose(text)) for names, text in records))

@@ -130,6 +130,8 @@ class _Asked:
     message: Any
     observed: Observed
     out_of_order: bool = False
+    tolerated: bool = False
+    """Only some stacks accept it here: an SECC may refuse it."""
     foreign_id: bool = False
     to_refuse: tuple[Rule, ...] = ()
 
@@ -315,6 +317,7 @@ class Judge:
             expected = " or ".join(verdict.expected) or "nothing more"
             self._find(ORDER, Role.EVCC, verdict.text, expected, verdict.requirements[:2][-1])
         elif verdict.note:
+            asked.tolerated = True
             row = self._state.row if stream is None else self._state.side(stream)
             self._find(TOLERATED, Role.EVCC, verdict.note, " or ".join(row.next))
 
@@ -366,7 +369,7 @@ class Judge:
         if due and given not in codes:
             rule = refusal_of(due[0])
             self._find(rule, Role.SECC, f"{given} to a request that breaks {due[0].id}", codes[0])
-        if given == "FAILED_SequenceError" and not asked.out_of_order:
+        if given == "FAILED_SequenceError" and not (asked.out_of_order or asked.tolerated):
             request = sequence.kind_of(asked.message)
             self._find(
                 UNFOUNDED_ORDER,

@@ -16,7 +16,7 @@ CONTROL_MODES = {"scheduled": 1, "dynamic": 2}  # values of the ControlMode para
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
     p = parser(__doc__)
-    p.add_argument("--service", default="DC", choices=["AC", "DC", "AC_BPT", "DC_BPT"])
+    p.add_argument("--service", default="DC", type=str.upper, choices=["AC", "DC", "AC_BPT", "DC_BPT"])
     p.add_argument("--control-mode", default="scheduled", choices=list(CONTROL_MODES))
     p.add_argument("--loops", type=int, default=5, help="exact number of charge loop requests")
     p.add_argument(

@@ -1,0 +1,262 @@
+"""`hlc conformance`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..scenario.cli import OurStation, OurVehicle, PlugIn, Relaxed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ..scenario.fit import OurSide
+    from ..transport.tls import TLSConfig
+    from .bench import MakeTarget
+    from .capabilities import Capabilities
+    from .model import Case, CaseResult
+
+
+class Side(StrEnum):
+    secc = "secc"
+    evcc = "evcc"
+
+
+def conformance(
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CASE]...", help="Ids or patterns, as '*.silence.*' [default: all]."),
+    ] = None,
+    against: Annotated[Side, typer.Option("--against", help="The side under test.")] = Side.secc,
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="HOST:PORT", help="Where the SECC under test listens.")
+    ] = None,
+    iface: Annotated[
+        str | None,
+        typer.Option("--iface", help="Find the SECC there by SDP, or wait there for the EVCC to connect."),
+    ] = None,
+    capabilities: Annotated[
+        Path | None,
+        typer.Option("--capabilities", metavar="FILE.toml", help="What the device supports; see --template."),
+    ] = None,
+    trigger: PlugIn = None,
+    vehicle: OurVehicle = None,
+    station: OurStation = None,
+    relaxed: Relaxed = False,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Also the cases that repeat a class of stimulus.")
+    ] = False,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the verdicts there as JUnit XML.")
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results",
+            metavar="FILE",
+            help="Append each result there (JSON lines); go on from it if it is there.",
+        ),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the cases, run nothing.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Describe the cases, run nothing.")] = False,
+    template: Annotated[bool, typer.Option("--template", help="Print a capability file to fill in.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, send nothing.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Show what went over the wire, for failures.")] = False,
+    lab_plain_tcp: Annotated[
+        bool, typer.Option("--lab-plain-tcp", help="Without TLS, for the laboratory only.")
+    ] = False,
+    cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS chain, leaf first.")] = None,
+    key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Private key of it.")] = None,
+    root: Annotated[list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots.")] = None,
+) -> None:
+    """Judge a device by named cases; exit code 1 if one fails.
+
+    Without --address and --iface the built-in device is judged, in virtual time. Nothing is sent to any
+    address but the one named. What the device does not support, by its capability file, is "not applicable".
+    """
+    from iso15118.session.events import Role
+
+    from ..cli.errors import readable, stop
+    from ..scenario.fit import OurSide
+    from .capabilities import Capabilities, of_simulator
+    from .template import text
+
+    with readable():
+        if template:
+            typer.echo(text())
+            return
+        tests = Role.SECC if against is Side.secc else Role.EVCC
+        chosen = _chosen(tests, patterns or ["*"], thorough or bool(patterns))
+        if list_ or show:
+            for case in chosen:
+                typer.echo(_described(case) if show else f"{case.id}  {case.title}")
+            typer.echo(f"{len(chosen)} cases", err=True)
+            return
+        simulated = address is None and iface is None
+        if address is not None and (iface is not None or tests is Role.EVCC):
+            stop("--address is for an SECC, and not together with --iface; an EVCC connects to us: --iface")
+        if trigger is not None and (iface is None or tests is Role.SECC):
+            stop("--trigger makes a car connect to us: use it with --against evcc --iface")
+        ours = OurSide.load(vehicle, station, relaxed=relaxed).in_any_service()
+        stated = Capabilities.load(capabilities) if capabilities is not None else None
+        if stated is None:
+            if not simulated:
+                stop("say with --capabilities what the device supports (hlc conformance --template)")
+            stated = of_simulator()
+        where = f"the {tests.value} at {address}" if address else f"the {tests.value} on {iface}"
+        where = f"the built-in {tests.value}" if simulated else where
+        typer.echo(
+            f"{len(chosen)} cases against {where}: {stated.device or 'a device without a name'}", err=True
+        )
+        if dry_run:
+            for case in chosen:
+                missing = stated.missing(case.needs)
+                typer.echo(f"{'would skip' if missing else 'would run'} {case.id}: {case.title}")
+            return
+        tls = None
+        if not simulated:
+            from ..scenario.cli import load_tls
+
+            tls = load_tls(lab_plain_tcp, cert, key, root)
+            if tls is None:
+                stated.tls = False
+        target = _target(tests, address, iface, tls, trigger)
+        done = _run(chosen, stated, target, ours, simulated=simulated, results=results, log=log)
+        _report(done, stated, junit)
+
+
+def _chosen(tests: object, patterns: list[str], thorough: bool) -> list[Case]:
+    import fnmatch
+
+    from .catalogue import suite
+
+    found = [
+        case
+        for case in suite().values()
+        if case.tests is tests
+        and (thorough or not case.thorough)
+        and any(fnmatch.fnmatchcase(case.id, pattern) for pattern in patterns)
+    ]
+    if not found:
+        import difflib
+
+        close = difflib.get_close_matches(patterns[0], suite(), n=3)
+        raise ValueError(
+            f"no case is called {patterns[0]!r}" + (f", did you mean {' or '.join(close)}?" if close else "")
+        )
+    return found
+
+
+def _described(case: Case) -> str:
+    lines = [case.id, f"  {case.title}", f"  a sound device: {case.sound}"]
+    if case.requirements:
+        lines.append(f"  requirements: {', '.join(case.requirements)}")
+    if case.needs:
+        lines.append(f"  needs: {', '.join(case.needs)}")
+    return "\n".join(lines)
+
+
+def _target(
+    tests: object, address: str | None, iface: str | None, tls: TLSConfig | None, trigger: str | None
+) -> MakeTarget:
+    from iso15118.session.events import Role
+
+    from ..scenario.targets import NetworkEVCC, NetworkSECC, SimulatedEVCC, SimulatedSECC
+    from ..scenario.trigger import Trigger
+
+    if address is None and iface is None:
+        return lambda role: SimulatedSECC() if role is Role.SECC else SimulatedEVCC()
+    if tests is Role.EVCC:
+        assert iface is not None
+        return lambda role: NetworkEVCC(iface, tls, trigger=Trigger(trigger) if trigger else None)
+    if address is not None:
+        from ..cli.common import host_and_port
+
+        return lambda role: NetworkSECC(host_and_port(address), tls=tls)
+    return lambda role: NetworkSECC(interface=iface, tls=tls)
+
+
+def _run(
+    cases: Sequence[Case],
+    capabilities: Capabilities,
+    target: MakeTarget,
+    ours: OurSide,
+    *,
+    simulated: bool,
+    results: Path | None,
+    log: bool,
+) -> list[CaseResult]:
+    from . import output
+    from .model import Result
+
+    known = output.earlier(results, {case.id: case for case in cases}) if results is not None else {}
+    if known:
+        typer.echo(f"{results}: goes on after {len(known)} cases", err=True)
+    done: list[CaseResult] = []
+    for item in _results(cases, capabilities, target, ours, known, simulated=simulated):
+        done.append(item)
+        if results is not None and item.case.id not in known:
+            output.append(results, item)
+        if item.result in (Result.PASS, Result.NOT_APPLICABLE) and simulated:
+            continue
+        typer.echo(output.line(item))
+        for reason in item.reasons:
+            typer.echo(f"{'':<{output.WIDTH}}  {reason}")
+        if log and item.result is not Result.PASS:
+            for entry in item.log:
+                typer.echo(f"{'':<{output.WIDTH}}  {entry}")
+    return done
+
+
+def _results(
+    cases: Sequence[Case],
+    capabilities: Capabilities,
+    target: MakeTarget,
+    ours: OurSide,
+    known: dict[str, CaseResult],
+    *,
+    simulated: bool,
+) -> Iterator[CaseResult]:
+    import time
+
+    import trio
+
+    from .bench import Shelf
+    from .runner import run_case
+
+    shelf = Shelf()
+    began = time.monotonic()
+    told = began
+    played = 0
+    open_cases = sum(case.id not in known for case in cases)
+    for number, case in enumerate(cases, start=1):
+        if case.id in known:
+            yield known[case.id]
+            continue
+        clock = None
+        if simulated:
+            from trio.testing import MockClock
+
+            clock = MockClock(autojump_threshold=0)
+        yield trio.run(run_case, case, capabilities, target, shelf, ours, clock=clock)
+        played += 1
+        now = time.monotonic()
+        if now - told > 10:
+            told = now
+            left = (now - began) / played * (open_cases - played)
+            typer.echo(f"{number} of {len(cases)} cases, about {left / 60:.0f} min left", err=True)
+
+
+def _report(done: list[CaseResult], capabilities: Capabilities, junit: Path | None) -> None:
+    from . import output
+    from .model import Result
+
+    for entry in output.summary(done):
+        typer.echo(entry)
+    if junit is not None:
+        junit.write_text(output.as_junit(done, f"conformance of {capabilities.device}"), encoding="utf-8")
+    if any(item.result is Result.FAIL for item in done):
+        raise typer.Exit(1)

@@ -1,0 +1,109 @@
+"""Runs conformance cases against one device."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+
+import trio
+
+from ..scenario.fit import OurSide
+from ..scenario.model import Result as ScenarioResult
+from ..scenario.model import Scenario
+from ..scenario.runner import run
+from ..scenario.targets import NoTarget
+from .bench import Bench, MakeTarget, Shelf
+from .capabilities import Capabilities
+from .making import fitted
+from .model import Case, CaseResult, Failed, Inconclusive, Observation, Result
+from .reference import references
+
+_OF_SCENARIO = {
+    ScenarioResult.PASS: Result.PASS,
+    ScenarioResult.FAIL: Result.FAIL,
+    ScenarioResult.INCONCLUSIVE: Result.INCONCLUSIVE,
+}
+
+
+async def run_case(
+    case: Case,
+    capabilities: Capabilities,
+    make_target: MakeTarget,
+    shelf: Shelf | None = None,
+    ours: OurSide | None = None,
+) -> CaseResult:
+    """Play one case. `shelf` keeps the reference sessions of the device from one case to the next; `ours` is
+    what our side is where a case says nothing.
+    """
+    started = trio.current_time()
+    missing = capabilities.missing(case.needs)
+    if missing:
+        return CaseResult(case, Result.NOT_APPLICABLE, [f"the device does not state {', '.join(missing)}"])
+    if isinstance(case.play, Scenario):
+        result = await _scenario(case, case.play, capabilities, make_target, ours or OurSide())
+    else:
+        bench = Bench(case.tests, capabilities, make_target, shelf, ours)
+        try:
+            if isinstance(case.play, Observation):
+                await _observe(case.play, bench)
+            else:
+                await case.play(bench)
+            result = CaseResult(case, Result.PASS, log=bench.log)
+        except Failed as failure:
+            result = CaseResult(case, Result.FAIL, list(failure.args), bench.log)
+        except Inconclusive as reason:
+            result = CaseResult(case, Result.INCONCLUSIVE, list(reason.args), bench.log)
+        except NoTarget as reason:
+            result = CaseResult(case, Result.INCONCLUSIVE, [str(reason)], bench.log)
+    if result.result is Result.FAIL and (why := _known(case.id, capabilities)):
+        result.result = Result.KNOWN
+        result.reasons.append(f"known: {why}")
+    result.seconds = trio.current_time() - started
+    return result
+
+
+def _known(case_id: str, capabilities: Capabilities) -> str:
+    return next(
+        (why for pattern, why in capabilities.known.items() if fnmatch.fnmatchcase(case_id, pattern)), ""
+    )
+
+
+async def _scenario(
+    case: Case, scenario: Scenario, capabilities: Capabilities, make_target: MakeTarget, ours: OurSide
+) -> CaseResult:
+    if case.any_service:
+        scenario = fitted(scenario, capabilities)
+    verdict = await run(ours.fit(scenario), make_target(case.tests))
+    return CaseResult(case, _OF_SCENARIO[verdict.result], verdict.reasons, verdict.log)
+
+
+async def _observe(observation: Observation, bench: Bench) -> None:
+    supported = [
+        reference
+        for reference in map(references().__getitem__, observation.sessions)
+        if not bench.capabilities.missing(reference.needs)
+    ]
+    if not supported:
+        raise Inconclusive("the device supports none of the sessions that are looked at")
+    complaints: list[str] = []
+    occurred = False
+    for reference in supported:
+        made = await bench.reference(reference)
+        if not observation.rules and not made.ok:
+            raise Failed(f"{reference.name}: {made.ended}")
+        occurred = occurred or not observation.message or _occurs(made.record.seen, observation.message)
+        complaints += [
+            f"{reference.name}: {finding.text}; expected {finding.expected}"
+            for finding in made.record.findings
+            if finding.rule.id in observation.rules
+            and finding.offender in (bench.tests, None)
+            and observation.message in ("", finding.message)
+        ]
+    if complaints:
+        raise Failed(*dict.fromkeys(complaints))
+    if not occurred:
+        raise Inconclusive(f"{observation.message} did not occur")
+
+
+def _occurs(seen: Iterable[object], message: str) -> bool:
+    return any(str(getattr(frame, "name", "")).partition("(")[0] == message for frame in seen)

@@ -1,0 +1,56 @@
+"""Every conformance case against our own SECC and EVCC, in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from hlc_sim.conformance import CaseResult, Result, Shelf, of_simulator, run_case, suite
+from hlc_sim.scenario import SimulatedEVCC, SimulatedSECC, Target
+from iso15118.session.events import Role
+
+SHELVES = {role: Shelf() for role in Role}
+THOROUGH = [case_id for case_id, case in suite().items() if case.thorough]
+
+
+def device(role: Role) -> Target:
+    return SimulatedSECC() if role is Role.SECC else SimulatedEVCC()
+
+
+def play(case_id: str) -> CaseResult:
+    case = suite()[case_id]
+    return trio.run(
+        run_case,
+        case,
+        of_simulator(),
+        device,
+        SHELVES[case.tests],
+        clock=MockClock(autojump_threshold=0),
+    )
+
+
+@pytest.mark.parametrize("case_id", [case_id for case_id, case in suite().items() if not case.thorough])
+def test_our_own_devices_conform(case_id: str) -> None:
+    result = play(case_id)
+    assert result.result is Result.PASS, "\n".join([*result.reasons, *result.log])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case_id", THOROUGH)
+def test_our_own_devices_conform_in_all_that_repeats_a_class(case_id: str) -> None:
+    result = play(case_id)
+    assert result.result is Result.PASS, "\n".join([*result.reasons, *result.log])
+
+
+@pytest.mark.parametrize("case_id", THOROUGH[::25])
+def test_our_own_devices_conform_in_a_sample_of_those(case_id: str) -> None:
+    assert play(case_id).result is Result.PASS
+
+
+def test_the_suite_is_large_enough_and_says_what_it_judges() -> None:
+    cases = suite().values()
+    for role in Role:
+        assert sum(case.tests is role and not case.thorough for case in cases) >= 400
+    assert all(case.title and case.sound for case in cases)
+    assert sum(bool(case.requirements) for case in cases) > len(cases) / 2

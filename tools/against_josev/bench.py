@@ -1,0 +1,272 @@
+"""Josev at one end of a cable, our worker at the other, case after case."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fnmatch
+import json
+import os
+import queue
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from hlc_sim.conformance import suite
+from hlc_sim.scenario import library
+from tests.interop.expect import STATION, VEHICLE
+from tests.interop.lab import (
+    JOSEV_VERSION,
+    SCRIPTS,
+    Cable,
+    Lab,
+    Process,
+    UnavailableError,
+    cable,
+    check_machine,
+)
+from tests.interop.lab import josev_python as installed_josev
+
+_MODES = ("dc", "ac", "dc_bpt", "ac_bpt")
+_LONGEST_CASE = 700.0
+_REPORT_TIME = 15.0
+"""s after the end of a session until Josev must have said how it went."""
+_LOG_LINES = 60
+
+
+def cases(what: str, side: str, patterns: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    """Names of what can be run against that side."""
+    found = [
+        name
+        for name, case in (library() if what == "scenario" else suite()).items()
+        if case.tests.value.lower() == side
+        and (what == "conformance" or {case.vehicle.mode, *case.station.modes} <= set(_MODES))
+        and not (what == "conformance" and case.thorough and patterns == ["*"])
+    ]
+    chosen = [n for n in found if _matches(n, patterns) and not _matches(n, exclude)]
+    return sorted(chosen, key=lambda name: services(what, name))  # stable: Josev is seldom started again
+
+
+def services(what: str, name: str) -> tuple[str, ...]:
+    """What Josev's SECC has to offer for a case."""
+    modes = library()[name].station.modes if what == "scenario" else _MODES
+    return tuple(mode.upper() for mode in modes)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+class Bench:
+    """One cable. Josev is kept from case to case while it is well: it is quick only when warm."""
+
+    def __init__(self, made: Cable, args: argparse.Namespace, folder: Path) -> None:
+        self._side, self._what = args.side, args.what
+        self._folder = folder
+        folder.mkdir()
+        self._lab = Lab(made, args.josev / "bin" / "python" if args.josev else installed_josev(), folder)
+        self._fifo = folder / "plug"
+        os.mkfifo(self._fifo)
+        (folder / "vehicle.toml").write_text(VEHICLE)
+        (folder / "station.toml").write_text(STATION)
+        self._josev: Process | None = None
+        self._offered: tuple[str, ...] = ()
+        self._worker: Process | None = None
+
+    def play(self, name: str) -> dict[str, Any]:
+        """One case; how Josev fared is part of the result."""
+        josev = self._josev_for(name)
+        worker = self._worker = self._worker or self._start_worker()
+        since = josev.log.stat().st_size
+        worker.tell(name)
+        try:
+            result = worker.report(_LONGEST_CASE)
+        except AssertionError as error:
+            result = {"result": "error", "reasons": [str(error)], "log": [], "seconds": 0.0, "runs": 0}
+            worker.stop()
+            self._worker = None
+        device = self._reports(josev, result.pop("runs"))
+        with josev.log.open(errors="replace") as log:
+            log.seek(since)
+            lines = log.read().splitlines()[-_LOG_LINES:]
+        again = self._restart(josev, result, device)
+        if again:
+            josev.stop()
+            self._josev = None
+        return {**result, "device": device, "device_log": lines, "restarted": again}
+
+    def _reports(self, josev: Process, runs: int) -> list[dict[str, Any]]:
+        """What Josev itself says of its sessions; its EVCC is ready for another when it has."""
+        found: list[dict[str, Any]] = []
+        with contextlib.suppress(AssertionError):
+            for _ in range(runs):
+                found.append(josev.report(_REPORT_TIME))
+        if len(found) < runs:
+            found.append({"outcome": "hangs", "reason": f"no end of the session within {_REPORT_TIME:g} s"})
+        return found
+
+    def _restart(self, josev: Process, result: dict[str, Any], device: list[dict[str, Any]]) -> str:
+        """Why Josev must be started again, or nothing."""
+        if not josev.running:
+            return "it died"
+        if device and device[-1]["outcome"] == "hangs":
+            return "it hangs"
+        if self._side == "secc" and any("next session" in r or "SECC on" in r for r in result["reasons"]):
+            return "it did not serve the next session"
+        if result["result"] == "error":
+            return "our own error"
+        return ""
+
+    def _josev_for(self, name: str) -> Process:
+        offered = services(self._what, name) if self._side == "secc" else ()
+        if self._josev is None or offered != self._offered:
+            self._josev, self._offered = self._start_josev(offered), offered
+        return self._josev
+
+    def _start_josev(self, offered: tuple[str, ...]) -> Process:
+        if self._side == "evcc":
+            return self._lab.josev_evcc_plugged(self._fifo, "--timeout", "600")
+        protocols = sorted({f"ISO_15118_20_{service[:2]}" for service in offered}, reverse=True)
+        return self._lab.josev_secc("--services", ",".join(offered), "--protocols", ",".join(protocols))
+
+    def _start_worker(self) -> Process:
+        end = self._lab.cable.evcc if self._side == "secc" else self._lab.cable.secc
+        command = [sys.executable, "-m", "tools.against_josev.worker"]
+        files = [f"--{n}={self._folder / n}.toml" for n in ("vehicle", "station")]
+        files += [f"--capabilities={SCRIPTS / self._side}.toml", f"--fifo={self._fifo}"]
+        options = ["--side", self._side, "--what", self._what, *files]
+        worker = self._lab.run(end, "worker", command, *options)
+        worker.report(timeout=30)
+        return worker
+
+    def close(self) -> None:
+        self._lab.close()
+
+
+class Progress:
+    """The file of results, and a line on stderr for each."""
+
+    def __init__(self, out: TextIO, total: int, common: dict[str, Any]) -> None:
+        self._out, self._total, self._common = out, total, common
+        self._started, self._done, self._lock = time.monotonic(), 0, threading.Lock()
+
+    def add(self, name: str, result: dict[str, Any]) -> None:
+        with self._lock:
+            self._out.write(json.dumps({**self._common, "case": name, **result}) + "\n")
+            self._out.flush()
+            self._done += 1
+            left = (time.monotonic() - self._started) / self._done * (self._total - self._done)
+            count = f"[{self._done}/{self._total}, {left / 60:.0f} min left]"
+            print(f"{count} {result['result']:<12} {name} ({result['seconds']:.1f} s)", file=sys.stderr)
+            for reason in result["reasons"]:
+                print(f"    {reason}", file=sys.stderr)
+            if result["restarted"]:
+                print(f"    Josev is started again: {result['restarted']}", file=sys.stderr)
+
+
+def run_all(args: argparse.Namespace, names: Sequence[str], out: TextIO) -> None:
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for name in names:
+        waiting.put(name)
+    common = {"josev": JOSEV_VERSION, "side": args.side, "what": args.what}
+    progress = Progress(out, len(names), common)
+    stopped = threading.Event()
+    trouble: list[BaseException] = []
+
+    def work(bench: Bench) -> None:
+        try:
+            while not stopped.is_set():
+                name = waiting.get_nowait()
+                result = bench.play(name)
+                if not stopped.is_set():
+                    progress.add(name, result)
+        except queue.Empty:
+            pass
+        except BaseException as error:
+            trouble.append(error)
+
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        benches = []
+        for number in range(min(args.jobs, len(names))):
+            bench = Bench(stack.enter_context(cable(number)), args, folder / str(number))
+            stack.callback(bench.close)
+            benches.append(bench)
+        stack.callback(stopped.set)
+        threads = [threading.Thread(target=work, args=(bench,), daemon=True) for bench in benches]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    if trouble:
+        raise trouble[0]
+
+
+def results(path: Path) -> list[dict[str, Any]]:
+    """What is in the file of results. A line that a kill cut short is taken off."""
+    if not path.exists():
+        return []
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole)
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def summary(lines: Sequence[dict[str, Any]]) -> None:
+    """Counts by group, then each case that did not pass."""
+    for side, what in sorted({(line["side"], line["what"]) for line in lines}):
+        chosen = [line for line in lines if (line["side"], line["what"]) == (side, what)]
+        print(f"{what} against the {side.upper()} of Josev {chosen[0]['josev']}: {_counts(chosen)}")
+        for group in dict.fromkeys(line["group"] for line in chosen if "group" in line):
+            print(f"  {group}: {_counts([line for line in chosen if line['group'] == group])}")
+        for line in chosen:
+            if line["result"] not in ("pass", "not applicable"):
+                print(f"  {line['result']:<13} {line['case']}: {'; '.join(line['reasons'])}")
+
+
+def _counts(lines: Sequence[dict[str, Any]]) -> str:
+    counts = Counter(line["result"] for line in lines)
+    return ", ".join(f"{count} {result}" for result, count in sorted(counts.items()))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.against_josev", description=__doc__)
+    parser.add_argument("pattern", nargs="*", default=["*"], metavar="PATTERN", help="names of cases [*]")
+    parser.add_argument("--side", choices=["secc", "evcc"], help="the side that Josev is")
+    parser.add_argument("--what", choices=["scenario", "conformance"], default="scenario")
+    parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN")
+    parser.add_argument("--jobs", type=int, default=1, help="pairs of namespaces at once")
+    parser.add_argument(
+        "--josev", type=Path, metavar="DIR", help="a venv that holds Josev [made on first use]"
+    )
+    parser.add_argument("--out", type=Path, default=Path("against_josev.jsonl"), metavar="FILE")
+    parser.add_argument("--summary", action="store_true", help="only say what is in the file of results")
+    args = parser.parse_args()
+    before = results(args.out)
+    if args.summary:
+        summary(before)
+        return 0
+    if args.side is None:
+        parser.error("--side secc or --side evcc is needed")
+    have = {line["case"] for line in before if (line["side"], line["what"]) == (args.side, args.what)}
+    names = [n for n in cases(args.what, args.side, args.pattern, args.exclude) if n not in have]
+    print(f"{len(names)} cases, {len(have)} are done already", file=sys.stderr)
+    if not names:
+        return 0
+    try:
+        check_machine()
+        with args.out.open("a") as out:
+            run_all(args, names, out)
+    except UnavailableError as error:
+        print(f"against_josev: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("against_josev: interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
