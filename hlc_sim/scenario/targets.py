@@ -138,8 +138,8 @@ class SimulatedSECC(_Both):
     """Its ports, as SDP tells them."""
     slac: dict[str, Any] = field(default_factory=dict)
     """Fields of `EvseSlacConfig`, and `exposed` for a modem that takes orders from the line."""
-    _stations: dict[object, Station] = field(default_factory=dict)
-    """Of the scenario being played: all its sessions go to the same one."""
+    _running: tuple[object, StationConfig, Station] | None = None
+    """Sessions go to the same station as long as they want one of the same configuration."""
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
@@ -179,10 +179,9 @@ class SimulatedSECC(_Both):
         return simulated(scenario, self.slac)
 
     def _one(self, kind: object, config: StationConfig, make: Callable[[], Station]) -> Station:
-        key = kind, id(config)
-        if key not in self._stations:
-            self._stations = {key: make()}
-        return self._stations[key]
+        if self._running is None or self._running[:2] != (kind, config):
+            self._running = kind, config, make()
+        return self._running[2]
 
     def _made(self, config: StationConfig) -> Station:
         return self.make(config) if self.make is not None else _station(config)
