@@ -183,10 +183,12 @@ class Expect:
     """s from the intervention to the end of the connection."""
     after: float = 0.0
     """s that the device must wait before it ends the connection."""
+    never: tuple[str, ...] = ()
+    """Messages that the device must not send after it, as "PowerDeliveryReq(Start)"."""
     allow: tuple[str, ...] = ()
     """Rules of the judge that the device may break here (ids as in `hlc check`)."""
     health: bool = True
-    """SECC: a second, undisturbed session must succeed."""
+    """A second, undisturbed session must succeed: with an SECC, and with a car that a command plugs in."""
 
     def __post_init__(self) -> None:
         known = {code.value for kind in (ResponseCode, AppProtocolResponseCode) for code in kind} | ALERTS
