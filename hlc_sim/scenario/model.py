@@ -188,7 +188,7 @@ class Expect:
     allow: tuple[str, ...] = ()
     """Rules of the judge that the device may break here (ids as in `hlc check`)."""
     health: bool = True
-    """A second, undisturbed session must succeed: with an SECC, and with a car that a command plugs in."""
+    """SECC: a second, undisturbed session must succeed."""
 
     def __post_init__(self) -> None:
         known = {code.value for kind in (ResponseCode, AppProtocolResponseCode) for code in kind} | ALERTS

@@ -119,9 +119,7 @@ async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
             await trio.sleep(NEXT_SESSION)
         attempts.append(await attempt(scenario, target))
     usual: set[tuple[str, str]] = set()
-    # A car comes once more only where it can be made to.
-    comes = scenario.tests is Role.SECC or getattr(target, "trigger", None) is not None
-    if comes and scenario.expect.health:
+    if scenario.tests is Role.SECC and scenario.expect.health:
         await trio.sleep(NEXT_SESSION)
         usual = await _health(scenario, target, verdict)
     for made in attempts:
