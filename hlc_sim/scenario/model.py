@@ -17,6 +17,7 @@ from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..transport.link import Link
 from . import edit
+from .physics import PhysicsSettings
 from .settings import Layer, SDPSettings, SLACSettings, SLACStep, TLSSettings
 
 
@@ -227,6 +228,8 @@ class Scenario:
     sessions: int = 1
     """Disturbed sessions one after another."""
     layer: Layer = Layer.V2G
+    physics: PhysicsSettings | None = None
+    """What is wrong with the hardware of our side, while its messages are correct."""
     tls: TLSSettings | None = None
     sdp: SDPSettings | None = None
     slac: SLACSettings | None = None
@@ -242,12 +245,12 @@ class Scenario:
         for step in self.steps:
             which = "each time" if step.occurrence == 0 else f"time {step.occurrence}"
             lines.append(f"at {step.at}, {which}: {step.do.value}")
-        table = self.tls or self.sdp or self.slac
+        table = self.tls or self.sdp or self.slac or self.physics
         if table is not None:
             usual = type(table)()
             given = {item.name: getattr(table, item.name) for item in fields(table)}
             lines += [
-                f"{self.layer.value}.{name}: {_words(value)}"
+                f"{'physics' if table is self.physics else self.layer.value}.{name}: {_words(value)}"
                 for name, value in given.items()
                 if value != getattr(usual, name)
             ]

@@ -20,6 +20,7 @@ from ..evcc import charge
 from ..secc import ConnectionReport, Station
 from ..transport.link import Intervention, Link
 from .model import Do, Expect, Outcome, Result, Scenario, Verdict
+from .physics import charger_kind, vehicle_kind
 from .script import Script
 from .settings import Layer
 from .targets import NoTarget, Target
@@ -219,7 +220,10 @@ async def _be_evcc(
 ) -> None:
     settings = vehicle_of(scenario.vehicle)
     report = await charge(
-        Link(stream, Role.EVCC, intervention=script), settings.session(), settings.vehicle(), resume=resume
+        Link(stream, Role.EVCC, intervention=script),
+        settings.session(),
+        settings.vehicle(vehicle_kind(scenario.physics)),
+        resume=resume,
     )
     made.session = report.session
     made.ok, made.ended = report.session.ok, report.session.reason or report.session.outcome.value
@@ -232,7 +236,7 @@ async def _be_secc(
     config = scenario.station
     station = Station(
         config.session(),
-        lambda: config.charger(unix_offset()),
+        lambda: config.charger(unix_offset(), charger_kind(scenario.physics)),
         store if store is not None else SessionStore(),
         intervention=lambda: script,
         finished=reports.append,
@@ -245,7 +249,7 @@ async def _health(scenario: Scenario, target: Target, verdict: Verdict) -> set[t
     """An undisturbed session must succeed. What the device breaks in it (rule, message) it breaks in every
     session, which is for `hlc check` to say, not for the verdict on a disturbance.
     """
-    plain = dataclasses.replace(scenario, steps=(), vehicle=_undisturbed(scenario))
+    plain = dataclasses.replace(scenario, steps=(), vehicle=_undisturbed(scenario), physics=None)
     next_one = await attempt(plain, target, disturbed=False)
     if not next_one.ok:
         fail(verdict, f"the next session did not succeed: {next_one.ended}")
