@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from iso15118.messages import common
+from iso15118.messages.common_types import MessageHeader
 from iso15118.security.chain import Policy
 from iso15118.security.evcc_trust import ContractCredential, Installer, ProvisioningCredential, Wallet
 from iso15118.security.tls_profile import (
@@ -24,6 +26,7 @@ from iso15118.security.tls_profile import (
     SignatureScheme,
     TLSVersion,
 )
+from iso15118.security.xmlsig import Grammar, sign_message
 from iso15118.session.events import Role
 from pki.broken import Broken, break_chain, variants
 
@@ -147,6 +150,19 @@ def _pnc(scenario: Scenario) -> bool:
     return scenario.tls is not None and scenario.tls.pnc
 
 
+@dataclass(frozen=True)
+class _Signer(ContractCredential):
+    """A contract that signs with SignedInfo in a grammar of its choice."""
+
+    grammar: str = ""
+
+    def __call__(
+        self, header: MessageHeader, challenge: bytes, providers: tuple[str, ...]
+    ) -> common.AuthorizationReq | None:
+        request = super().__call__(header, challenge, providers)
+        return None if request is None else sign_message(request, self.key, grammar=Grammar(self.grammar))
+
+
 @dataclass
 class _OurSide:
     scenario: Scenario
@@ -190,6 +206,10 @@ class _OurSide:
         if settings.contract:
             broken = self._broken(settings.contract)
             wallet = Wallet([ContractCredential(tuple(broken.chain), broken.key)])  # type: ignore[arg-type]
+            fields |= wallet_settings(wallet)
+        if settings.grammar:
+            assert trust.wallet is not None
+            wallet = Wallet([_Signer(own.chain, own.key, settings.grammar) for own in trust.wallet.contracts])
             fields |= wallet_settings(wallet)
         if settings.provisioning:
             fields["certificate_installation"] = self._installer().hooks()
