@@ -125,8 +125,7 @@ def known_defects() -> str:
         more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
         rows.append((label, origin.seen, shown + more if names else f"none: {origin.without}"))
     return (
-        "# Known defects\n\nWhat public stacks and devices of the field were seen to do, and the scenarios that\n"
-        "show it. "
-        "Generated from `hlc_sim.scenario.origins` and the library.\n\n"
+        "# Known defects\n\nWhat public stacks and devices of the field were seen to do, and the scenarios\n"
+        "that show it. Generated from `hlc_sim.scenario.origins` and the library.\n\n"
         f"{table(('Label', 'Seen', 'Scenarios'), rows)}"
     )
