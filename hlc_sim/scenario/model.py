@@ -167,6 +167,13 @@ class Outcome(StrEnum):
     """SDP and SLAC: it gives no answer to it, and goes on."""
 
 
+OUTCOMES = {
+    Layer.V2G: frozenset(Outcome) - {Outcome.IGNORES},
+    Layer.TLS: frozenset(Outcome) - {Outcome.IGNORES},
+    Layer.SDP: frozenset({Outcome.CONTINUES, Outcome.ENDS, Outcome.IGNORES, Outcome.SURVIVES}),
+    Layer.SLAC: frozenset({Outcome.CONTINUES, Outcome.IGNORES, Outcome.SURVIVES}),
+}
+"""What the player of a layer can judge."""
 CODED = (Outcome.REFUSES, Outcome.ANSWERS)
 """Outcomes that name response codes."""
 
@@ -196,6 +203,8 @@ class Expect:
         for code in (*self.codes, *self.warns):
             if code not in known:
                 raise ValueError(f"{code!r} is no response code, nor a TLS alert")
+        for name in self.never:
+            edit.class_named(name.partition("(")[0])
         if self.codes and self.outcome not in CODED:
             wanted = "outcome = 'refuses' or 'answers'"
             raise ValueError(f"codes belong to {wanted}; for a session that goes on use warns")
@@ -264,6 +273,12 @@ class Scenario:
             if step.at.partition("(")[0].endswith(wrong):
                 raise ValueError(f"at = {step.at!r}: the {self.plays.value} does not send that")
         self._check_codes()
+        if self.expect.outcome not in OUTCOMES[self.layer]:
+            raise ValueError(
+                f"outcome = {self.expect.outcome.value!r} has no meaning with layer = {self.layer.value!r}"
+            )
+        if self.steps and self.layer not in (Layer.V2G, Layer.TLS):
+            raise ValueError(f"steps have no meaning with layer = {self.layer.value!r}")
         tables = ((Layer.TLS, self.tls), (Layer.SDP, self.sdp), (Layer.SLAC, self.slac))
         for layer, table in tables:
             if (self.layer is layer) is not (table is not None):
