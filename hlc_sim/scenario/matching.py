@@ -27,6 +27,7 @@ from ..powerline.matching import Slac, SlacFailed, ev_slac, evse_slac
 from ..powerline.simulated import Powerline
 from ..powerline.wire import MalformedMme, build, parse
 from .model import Scenario
+from .no_target import NoTarget
 from .settings import SLAC_MESSAGES, SLACSettings, SLACStep
 
 EV, EVSE, THIRD = (bytes.fromhex(text) for text in ("020000000e01", "0200000005e1", "020000000bad"))
@@ -34,6 +35,8 @@ _MODEM_READY = 2.0
 """s for a modem to hear again after its new key."""
 _GONE = 5.0
 """s between a vehicle that was unplugged and the next one."""
+_READY, _PROBE = 45.0, 1.0
+"""s that a station may take to its next answer (reset of a modem, E/F, 5 % again), and between questions."""
 _WEAK = 50.0
 """dB between the modems where the EV is to ask for validation."""
 _VALIDATIONS = {
@@ -274,6 +277,15 @@ class _OnInterface:
     peer: Mac | None = None
 
     async def match(self, settings: SLACSettings | None, seconds: float) -> Matching:
+        await self._until_ready()
+        until = trio.current_time() + seconds
+        made = await self._match(settings, seconds)
+        # The station may still be busy with what was before: an undisturbed matching is tried again.
+        while settings is None and made.match is None and trio.current_time() < until:
+            made = await self._match(settings, until - trio.current_time())
+        return made
+
+    async def _match(self, settings: SLACSettings | None, seconds: float) -> Matching:
         from ..powerline.rawsocket import RawLink
 
         async with trio.open_nursery() as nursery:
@@ -297,13 +309,29 @@ class _OnInterface:
             nursery.cancel_scope.cancel()
         return Matching(match, ended, link.done, link.missed, deviations)
 
+    async def _until_ready(self) -> None:
+        """A station whose vehicle has left needs a while; what it does not hear says nothing about it."""
+        if self.peer is None or self.scenario.tests is not Role.SECC:
+            return
+        async with self._attacker(self.peer) as bench:
+            with trio.move_on_after(_READY):
+                while not await bench.probe():
+                    await trio.sleep(_PROBE)
+                await trio.sleep(_PROBE)  # it drops the matching that the probe began
+                return
+        raise NoTarget(f"the station answers no CM_SLAC_PARM.REQ {_READY:g} s after a matching")
+
     @asynccontextmanager
     async def attack(self) -> AsyncIterator[Attacker]:
         if self.peer is None or (self.scenario.slac and self.scenario.slac.attack in ON_MODEM):
-            from .targets import NoTarget
-
             raise NoTarget("the address of the attack's target is not known from a matching")
-        permit = Permit(frozenset({self.peer}), i_own_this=True)
+        await self._until_ready()
+        async with self._attacker(self.peer) as bench:
+            yield bench
+
+    @asynccontextmanager
+    async def _attacker(self, peer: Mac) -> AsyncIterator[Attacker]:
+        permit = Permit(frozenset({peer}), i_own_this=True)
         with tempfile.TemporaryDirectory() as directory:
             capture = Path(directory) / "attack.pcap"
             async with attacker(self.interface, permit, capture=capture) as bench:

@@ -30,7 +30,10 @@ from .discovery import (
     MemoryAnswering,
     MemoryAsking,
 )
+from .no_target import NoTarget
 from .trigger import Trigger
+
+__all__ = ["NetworkEVCC", "NetworkSECC", "NoTarget", "SimulatedEVCC", "SimulatedSECC", "Target"]
 
 if TYPE_CHECKING:
     from pki.hierarchy import Hierarchy
@@ -38,10 +41,6 @@ if TYPE_CHECKING:
     from ..transport.tls import TLSConfig
     from .matching import Bench
     from .model import Scenario
-
-
-class NoTarget(Exception):
-    """The device could not be reached; the text says why."""
 
 
 class _Both:

@@ -1,0 +1,7 @@
+"""That there is no device to judge."""
+
+from __future__ import annotations
+
+
+class NoTarget(Exception):
+    """The device could not be reached; the text says why."""
