@@ -29,6 +29,7 @@ from iso15118.security.tls_profile import ISO_20, LENIENT, TLSProfile, TLSVersio
 from iso15118.security.xmlsig import make_signature, signed_elements
 from iso15118.session.secc_config import Link as LinkFacts
 from iso15118.session.secc_config import Trust
+from iso15118.session.timers import STRICT
 from pki.hierarchy import Hierarchy
 from pki.profiles import Role as PKIRole
 from pki.revocation import crl, staple
@@ -229,6 +230,16 @@ def securing(
         return secured, link_facts(secured.facts)
 
     return shake_hands
+
+
+async def connecting(stream: trio.abc.Stream, config: TLSConfig) -> TLSStream:
+    """TLS as EVCC. A station that does not come to the end of the handshake is given up like one that
+    refuses: with a TLSError, when V2G_EVCC_CommunicationSetup_Timeout is over.
+    """
+    seconds = STRICT.seconds("V2G_EVCC_CommunicationSetup_Timeout")
+    with trio.move_on_after(seconds):
+        return await secure(stream, config, server_side=False)
+    raise TLSError(f"the TLS handshake took more than {seconds:g} s", None, True, TLSFacts(False))
 
 
 def link_facts(facts: TLSFacts) -> LinkFacts:

@@ -9,7 +9,6 @@ import trio
 import typer
 from rich.console import Console
 
-from iso15118 import sdp as sdp_messages
 from iso15118.session.events import Role
 
 from ..config import load
@@ -104,11 +103,7 @@ async def _discover(
 ) -> tuple[str, int, int, int]:
     assert interface is not None
     found = await sdp.discover(interface, security=security.security, udp_port=sdp_port, sink=record.sdp)
-    if found.response.security is not security.security:
-        offered = "TLS" if found.response.security is sdp_messages.Security.TLS else "no TLS"
-        raise sdp.DiscoveryError(
-            f"the SECC at [{found.response.address}]:{found.response.port} offers {offered}"
-        )
+    sdp.check_security(found.response, security.security)
     log.info("SECC found at [%s]:%d", found.response.address, found.response.port)
     return found.socket_address
 
@@ -117,11 +112,11 @@ async def _secure_evcc(
     stream: trio.abc.Stream, config: TLSConfig, record: RunTrace, peer: str
 ) -> tuple[trio.abc.Stream, dict[str, Any]]:
     """The secured stream, and what `charge` should know of it."""
-    from ..transport.tls import TLSError, secure
-    from ..trust import describe, remarks, secc_identity
+    from ..transport.tls import TLSError
+    from ..trust import connecting, describe, remarks, secc_identity
 
     try:
-        secured = await secure(stream, config, server_side=False)
+        secured = await connecting(stream, config)
     except TLSError as error:
         record.tls(peer, error.facts)
         record.closed(peer, "", str(error))

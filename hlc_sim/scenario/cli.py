@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .settings import Layer
+
 if TYPE_CHECKING:
+    from iso15118.session.events import Role
+    from pki.hierarchy import Hierarchy
+
     from ..transport.tls import TLSConfig
     from .model import Scenario, Verdict
     from .targets import Target
@@ -48,14 +54,14 @@ Relaxed = Annotated[bool, typer.Option("--relaxed", help="Our timers as long as 
 
 @app.command(name="list")
 def list_(pattern: Pattern = "*", file: Files = None) -> None:
-    """Name, side under test and title of each scenario."""
+    """Name, layer, side under test and title of each scenario."""
     from ..cli.errors import readable
 
     with readable():
         chosen = _chosen([pattern], file)
         width = max(len(item.name) for item in chosen)
         for item in chosen:
-            typer.echo(f"{item.name:<{width}}  {item.tests.value}  {item.title}")
+            typer.echo(f"{item.name:<{width}}  {item.layer.value:<4}  {item.tests.value}  {item.title}")
         typer.echo(f"{len(chosen)} scenarios", err=True)
 
 
@@ -95,6 +101,15 @@ def run(
     cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS chain, leaf first.")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Private key of it.")] = None,
     root: Annotated[list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots.")] = None,
+    pki: Annotated[
+        Path | None,
+        typer.Option(
+            "--pki",
+            metavar="DIR",
+            help="Certificates that the device trusts and holds, made by `v2g-pki mint`: in place of --cert, "
+            "--key and --root, and needed for scenarios of layer tls.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, send nothing.")] = False,
     log: Annotated[bool, typer.Option("--log", help="Show what went over the wire, for failures.")] = False,
 ) -> None:
@@ -114,13 +129,17 @@ def run(
             stop("--trigger makes a car connect to us: use it with --iface")
         ours = OurSide.load(vehicle, station, relaxed=relaxed)
         chosen = [ours.fit(item) for item in chosen]
-        tls = None if against == "simulator" or dry_run else load_tls(lab_plain_tcp, cert, key, root)
         if dry_run:
-            where = against or f"the device on {iface}"
             for item in chosen:
-                typer.echo(f"would run {item.name} against {where} as {item.plays.value}: {item.title}")
+                _say(item, against, iface)
             return
-        verdicts = [_run(item, against, iface, tls, trigger, log) for item in chosen]
+        device = Device(against, iface, trigger)
+        if not device.simulated:
+            device.pki = _hierarchy(pki)
+            if device.pki is None and any(item.layer is Layer.V2G for item in chosen):
+                device.tls = load_tls(lab_plain_tcp, cert, key, root)
+            device.plain = lab_plain_tcp
+        verdicts = [_run(item, device, log) for item in chosen]
         counts = {r: sum(v.result == r for v in verdicts) for r in ("pass", "fail", "inconclusive")}
         typer.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
         if counts["fail"]:
@@ -160,11 +179,11 @@ def _chosen(patterns: list[str], files: list[Path] | None) -> list[Scenario]:
 
 def _show(item: Scenario) -> None:
     typer.echo(
-        f"{item.name}\n  {item.title}\n  we are the {item.plays.value}, under test is the {item.tests.value}"
+        f"{item.name}\n  {item.title}\n"
+        f"  layer {item.layer.value}: we are the {item.plays.value}, under test is the {item.tests.value}"
     )
-    for step in item.steps:
-        which = "each time" if step.occurrence == 0 else f"time {step.occurrence}"
-        typer.echo(f"  at {step.at}, {which}: {step.do.value}")
+    for line in item.deeds():
+        typer.echo(f"  {line}")
     typer.echo(
         f"  sound: {item.sound}\n  expected: {item.expect.outcome.value} {' or '.join(item.expect.codes)}"
     )
@@ -176,26 +195,17 @@ def _show(item: Scenario) -> None:
         typer.echo(f"  seen as: {', '.join(item.origin)}")
 
 
-def _run(
-    item: Scenario,
-    against: str | None,
-    iface: str | None,
-    tls: TLSConfig | None,
-    trigger: str | None,
-    log: bool,
-) -> Verdict:
+def _run(item: Scenario, device: Device, log: bool) -> Verdict:
     import trio
 
     from .runner import run as run_scenario
 
-    virtual = against == "simulator"
     clock = None
-    if virtual:
+    if device.simulated:
         from trio.testing import MockClock
 
         clock = MockClock(autojump_threshold=0)
-    target = _target(item, against, iface, tls, trigger)
-    verdict = trio.run(run_scenario, item, target, clock=clock)
+    verdict = trio.run(run_scenario, item, device.target(item), clock=clock)
     typer.echo(f"{verdict.result.value:<13} {item.name} ({verdict.seconds:.1f} s)")
     for reason in verdict.reasons:
         typer.echo(f"              {reason}")
@@ -205,23 +215,62 @@ def _run(
     return verdict
 
 
-def _target(
-    item: Scenario, against: str | None, iface: str | None, tls: TLSConfig | None, trigger: str | None
-) -> Target:
-    from iso15118.session.events import Role
+def _say(item: Scenario, against: str | None, iface: str | None) -> None:
+    where = against or f"the device on {iface}"
+    typer.echo(f"would run {item.name} against {where} as {item.plays.value}: {item.title}")
+    for line in item.deeds():
+        typer.echo(f"  {line}")
 
-    from .targets import NetworkEVCC, NetworkSECC, SimulatedEVCC, SimulatedSECC
-    from .trigger import Trigger
 
-    secc = item.tests is Role.SECC
-    if against == "simulator":
-        return SimulatedSECC() if secc else SimulatedEVCC()
-    if not secc:
-        if iface is None:
-            raise ValueError(f"{item.name} tests an EVCC, which connects to us: use --iface")
-        return NetworkEVCC(iface, tls, trigger=Trigger(trigger) if trigger else None)
-    if against is None:
-        return NetworkSECC(interface=iface, tls=tls)
-    from ..cli.common import host_and_port
+def _hierarchy(directory: Path | None) -> Hierarchy | None:
+    if directory is None:
+        return None
+    from pki.hierarchy import Hierarchy
 
-    return NetworkSECC(host_and_port(against), tls=tls)
+    return Hierarchy.load(directory)
+
+
+@dataclass
+class Device:
+    """What the command line says of the device under test."""
+
+    against: str | None
+    iface: str | None
+    trigger: str | None = None
+    tls: TLSConfig | None = None
+    pki: Hierarchy | None = None
+    plain: bool = False
+
+    @property
+    def simulated(self) -> bool:
+        return self.against == "simulator"
+
+    def target(self, item: Scenario) -> Target:
+        from iso15118.session.events import Role
+
+        from .targets import NetworkEVCC, NetworkSECC, SimulatedEVCC, SimulatedSECC
+        from .trigger import Trigger
+
+        secc = item.tests is Role.SECC
+        if self.simulated:
+            return SimulatedSECC() if secc else SimulatedEVCC()
+        tls = self._tls(item.plays)
+        if not secc:
+            if self.iface is None:
+                raise ValueError(f"{item.name} tests an EVCC, which connects to us: use --iface")
+            trigger = Trigger(self.trigger) if self.trigger else None
+            return NetworkEVCC(self.iface, tls, self.pki, trigger=trigger)
+        if self.against is None:
+            return NetworkSECC(interface=self.iface, tls=tls, pki=self.pki)
+        from ..cli.common import host_and_port
+
+        return NetworkSECC(host_and_port(self.against), tls=tls, pki=self.pki)
+
+    def _tls(self, plays: Role) -> TLSConfig | None:
+        if self.pki is None or self.plain:
+            return self.tls
+        from iso15118.session.events import Role
+
+        from ..trust import station_of, vehicle_of
+
+        return station_of(self.pki).tls if plays is Role.SECC else vehicle_of(self.pki).tls

@@ -12,6 +12,7 @@ A table with `each = [...]` is a family: one scenario for each entry, "{each}" s
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +26,7 @@ from ..config.reader import ConfigError, build
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from .model import Expect, Scenario, Step
+from .settings import Layer, SDPSettings, TLSSettings
 
 
 @dataclass(slots=True)
@@ -42,6 +44,9 @@ class _Entry:
     vehicle: VehicleConfig = field(default_factory=VehicleConfig)
     station: StationConfig = field(default_factory=StationConfig)
     sessions: int = 1
+    layer: Layer = Layer.V2G
+    tls: TLSSettings | None = None
+    sdp: SDPSettings | None = None
 
 
 def load_file(path: Path) -> dict[str, Scenario]:
@@ -104,20 +109,8 @@ def _scenario(name: str, table: dict[str, Any], where: str) -> Scenario:
             raise ConfigError(where, f"{name}.{key}", "is missing")
     entry = build(_Entry, table, where=where, key=name)
     try:
-        return Scenario(
-            name=name,
-            title=entry.title,
-            plays=entry.plays,
-            sound=entry.sound,
-            expect=entry.expect,
-            steps=entry.steps,
-            origin=entry.origin,
-            requirements=entry.requirements,
-            given=entry.given,
-            vehicle=entry.vehicle,
-            station=entry.station,
-            sessions=entry.sessions,
-        )
+        values = {item.name: getattr(entry, item.name) for item in dataclasses.fields(entry)}
+        return Scenario(name=name, **values)
     except ValueError as error:
         raise ConfigError(where, name, str(error)) from None
 

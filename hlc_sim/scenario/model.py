@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
 from iso15118.messages._declare import Node
 from iso15118.messages.app_protocol import AppProtocolResponseCode
 from iso15118.messages.common_types import ResponseCode
+from iso15118.security.tls_profile import Alert
 from iso15118.session.events import Role
 
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..transport.link import Link
 from . import edit
+from .settings import Layer, SDPSettings, TLSSettings
 
 
 class Do(StrEnum):
@@ -139,19 +141,33 @@ class Step:
             raise ValueError("do = 'insert' needs message or payload")
 
 
+ALERTS = frozenset(alert.name.lower() for alert in Alert)
+"""TLS alerts by the names of RFC 8446."""
+
+
 class Outcome(StrEnum):
     """What a sound device makes of it."""
 
     CONTINUES = "continues"
     """It goes on, and the session comes to its proper end."""
     REFUSES = "refuses"
-    """SECC: it answers with one of `codes` and ends the session."""
+    """SECC: it answers with one of `codes` and ends the session. In the handshake: it breaks off, with an
+    alert of `codes` (by default those listed for the broken chain) or without one.
+    """
+    ANSWERS = "answers"
+    """SECC: it answers with one of `codes`; whether the session then goes on is its own business."""
     ENDS = "ends"
     """It ends the session, with a FAILED response or without one, within `within` s, not before `after` s."""
     GIVES_UP = "gives-up"
     """It may go on for a while, and ends the session within `within` s."""
     SURVIVES = "survives"
     """Either; only what the judge says, and that the next session succeeds, counts."""
+    IGNORES = "ignores"
+    """SDP and SLAC: it gives no answer to it, and goes on."""
+
+
+CODED = (Outcome.REFUSES, Outcome.ANSWERS)
+"""Outcomes that name response codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +176,7 @@ class Expect:
 
     outcome: Outcome
     codes: tuple[str, ...] = ()
-    """Response codes, one of which must answer the intervention."""
+    """Response codes or TLS alerts (as "unknown_ca"), one of which must answer the intervention."""
     warns: tuple[str, ...] = ()
     """Response codes, one of which must occur in a session that goes on."""
     within: float = 10.0
@@ -173,14 +189,13 @@ class Expect:
     """SECC: a second, undisturbed session must succeed."""
 
     def __post_init__(self) -> None:
-        known = {code.value for kind in (ResponseCode, AppProtocolResponseCode) for code in kind}
+        known = {code.value for kind in (ResponseCode, AppProtocolResponseCode) for code in kind} | ALERTS
         for code in (*self.codes, *self.warns):
             if code not in known:
-                raise ValueError(f"{code!r} is no response code")
-        if self.outcome is Outcome.REFUSES and not self.codes:
-            raise ValueError("outcome = 'refuses' needs codes")
-        if self.codes and self.outcome is not Outcome.REFUSES:
-            raise ValueError("codes belong to outcome = 'refuses'; for a session that goes on use warns")
+                raise ValueError(f"{code!r} is no response code, nor a TLS alert")
+        if self.codes and self.outcome not in CODED:
+            wanted = "outcome = 'refuses' or 'answers'"
+            raise ValueError(f"codes belong to {wanted}; for a session that goes on use warns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +224,31 @@ class Scenario:
     """Fields of EVCCConfig for the undisturbed session after, as the device needs them."""
     sessions: int = 1
     """Disturbed sessions one after another."""
+    layer: Layer = Layer.V2G
+    tls: TLSSettings | None = None
+    sdp: SDPSettings | None = None
 
     @property
     def tests(self) -> Role:
         """The side under test."""
         return self.plays.other
+
+    def deeds(self) -> list[str]:
+        """What our side does wrong, in lines."""
+        lines = []
+        for step in self.steps:
+            which = "each time" if step.occurrence == 0 else f"time {step.occurrence}"
+            lines.append(f"at {step.at}, {which}: {step.do.value}")
+        table = self.tls or self.sdp
+        if table is not None:
+            usual = type(table)()
+            given = {item.name: getattr(table, item.name) for item in fields(table)}
+            lines += [
+                f"{self.layer.value}.{name}: {_words(value)}"
+                for name, value in given.items()
+                if value != getattr(usual, name)
+            ]
+        return lines or ["nothing: our side is correct"]
 
     def __post_init__(self) -> None:
         if self.sessions < 1:
@@ -222,8 +257,24 @@ class Scenario:
         for step in self.steps:
             if step.at.partition("(")[0].endswith(wrong):
                 raise ValueError(f"at = {step.at!r}: the {self.plays.value} does not send that")
-        if self.expect.codes and self.plays is Role.SECC:
+        self._check_codes()
+        for layer, table in ((Layer.TLS, self.tls), (Layer.SDP, self.sdp)):
+            if (self.layer is layer) is not (table is not None):
+                raise ValueError(f"the table {layer.value} and layer = {layer.value!r} come together")
+
+    def _check_codes(self) -> None:
+        codes = set(self.expect.codes)
+        if codes - ALERTS and self.plays is Role.SECC:
             raise ValueError("expect.codes: an EVCC sends no response codes")
+        if codes & ALERTS and self.layer is not Layer.TLS:
+            raise ValueError("expect.codes: alerts belong to layer = 'tls'")
+        listed = self.tls is not None and self.tls.chain
+        if self.expect.outcome in CODED and not codes and not listed:
+            raise ValueError(f"outcome = {self.expect.outcome.value!r} needs codes")
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 class Result(StrEnum):

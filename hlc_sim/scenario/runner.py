@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -21,14 +21,15 @@ from ..secc import ConnectionReport, Station
 from ..transport.link import Intervention, Link
 from .model import Do, Expect, Outcome, Result, Scenario, Verdict
 from .script import Script
+from .settings import Layer
 from .targets import NoTarget, Target
 from .watch import Record, Watched
 
 _LONGEST = 600.0
 """s after which a session that does not end is given up."""
-_MARGIN = 1.0
+MARGIN = 1.0
 """s given to a device beyond the time a scenario states."""
-_NEXT_SESSION = 1.0
+NEXT_SESSION = 1.0
 """s between a disturbed session and the one that must succeed."""
 _LOOPS = 3
 """Charge loops of a session, unless the scenario says otherwise."""
@@ -61,31 +62,74 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
     started = trio.current_time()
     verdict = Verdict(scenario.name, Result.PASS)
     try:
-        attempts: list[Attempt] = []
-        for _ in range(scenario.sessions):
-            if attempts:
-                await trio.sleep(_NEXT_SESSION)
-            attempts.append(await attempt(scenario, target))
-        usual: set[tuple[str, str]] = set()
-        if scenario.tests is Role.SECC and scenario.expect.health:
-            await trio.sleep(_NEXT_SESSION)
-            usual = await _health(scenario, target, verdict)
-        for made in attempts:
-            _judge(scenario, made, usual, verdict)
-        if (
-            verdict.result is Result.FAIL
-            and scenario.given
-            and not verdict.findings
-            and not _simulated(target)
-        ):
-            verdict.result = Result.INCONCLUSIVE
-            verdict.reasons.append(f"this counts only where {scenario.given}")
-    except NoTarget as error:
+        with _quiet():
+            await _player(scenario.layer)(scenario, target, verdict)
+    except* NoTarget as group:  # out of the nursery of a session
         verdict.result = Result.INCONCLUSIVE
-        verdict.reasons.append(str(error))
+        verdict.reasons += [str(error) for error in leaves(group)]
         verdict.log += _said(target)
     verdict.seconds = trio.current_time() - started
     return verdict
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """The exceptions in a group, of any depth."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The disturbance is meant; its log would hide the verdict."""
+    loggers = [logging.getLogger(f"hlc_sim.{name}") for name in ("secc", "transport.sdp", "trust")]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
+Player = Callable[[Scenario, Target, Verdict], Awaitable[None]]
+"""Plays a scenario of its layer and puts what it finds into the verdict. NoTarget: there is no device."""
+
+
+def _player(layer: Layer) -> Player:
+    match layer:
+        case Layer.TLS:
+            from . import layer_tls
+
+            return layer_tls.play
+        case Layer.SDP:
+            from . import layer_sdp
+
+            return layer_sdp.play
+        case Layer.V2G:
+            return _play
+    raise NotImplementedError(layer)
+
+
+async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
+    attempts: list[Attempt] = []
+    for _ in range(scenario.sessions):
+        if attempts:
+            await trio.sleep(NEXT_SESSION)
+        attempts.append(await attempt(scenario, target))
+    usual: set[tuple[str, str]] = set()
+    if scenario.tests is Role.SECC and scenario.expect.health:
+        await trio.sleep(NEXT_SESSION)
+        usual = await _health(scenario, target, verdict)
+    for made in attempts:
+        judge(scenario, made, usual, verdict)
+    conditional = scenario.given and not verdict.findings and not _simulated(target)
+    if verdict.result is Result.FAIL and conditional:
+        verdict.result = Result.INCONCLUSIVE
+        verdict.reasons.append(f"this counts only where {scenario.given}")
 
 
 async def attempt(
@@ -102,16 +146,14 @@ async def attempt(
     expect = scenario.expect
     holds = expect.outcome in (Outcome.REFUSES, Outcome.ENDS)
     steps = scenario.steps if disturbed else ()
-    script = Script(steps, hold=expect.within + _MARGIN if holds and steps else None)
+    script = Script(steps, hold=expect.within + MARGIN if holds and steps else None)
     try:
         with _quiet():
-            made = await _play(scenario, target, script, resume, store)
+            made = await _converse(scenario, target, script, resume, store)
     except BaseExceptionGroup as group:
-        cause: BaseException = group
-        while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
-            cause = cause.exceptions[0]
-        if isinstance(cause, NoTarget):
-            raise cause from None
+        causes = list(leaves(group))
+        if len(causes) == 1 and isinstance(causes[0], NoTarget):
+            raise causes[0] from None
         raise
     made.said = _said(target)
     if script.error is not None:
@@ -119,18 +161,7 @@ async def attempt(
     return made
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The disturbance is meant: what our own station logs of it would hide the verdict."""
-    log = logging.getLogger("hlc_sim.secc")
-    before, log.disabled = log.disabled, True
-    try:
-        yield
-    finally:
-        log.disabled = before
-
-
-async def _play(
+async def _converse(
     scenario: Scenario,
     target: Target,
     script: Script,
@@ -138,7 +169,7 @@ async def _play(
     store: SessionStore | None,
 ) -> Attempt:
     async with trio.open_nursery() as nursery:
-        stream = await target.connect(nursery, _vehicle(scenario.vehicle), scenario.station)
+        stream = await target.connect(nursery, vehicle_of(scenario.vehicle), scenario.station)
         watched = Watched(stream, scenario.plays, lab=target.plain)
         made = Attempt(watched.record, script)
         script.frames = lambda: len(watched.record.seen)
@@ -164,7 +195,7 @@ def _said(target: Target) -> list[str]:
     return [f"trigger: {line}" for line in getattr(target, "said", ())]
 
 
-def _vehicle(config: VehicleConfig) -> VehicleConfig:
+def vehicle_of(config: VehicleConfig) -> VehicleConfig:
     return dataclasses.replace(config, evcc={"charge_loops": _LOOPS, **config.evcc})
 
 
@@ -175,7 +206,7 @@ async def _be_evcc(
     made: Attempt,
     resume: PausedSession | None,
 ) -> None:
-    settings = _vehicle(scenario.vehicle)
+    settings = vehicle_of(scenario.vehicle)
     report = await charge(
         Link(stream, Role.EVCC, intervention=script), settings.session(), settings.vehicle(), resume=resume
     )
@@ -206,7 +237,7 @@ async def _health(scenario: Scenario, target: Target, verdict: Verdict) -> set[t
     plain = dataclasses.replace(scenario, steps=(), vehicle=_undisturbed(scenario), plays=Role.EVCC)
     next_one = await attempt(plain, target, disturbed=False)
     if not next_one.ok:
-        _fail(verdict, f"the next session did not succeed: {next_one.ended}")
+        fail(verdict, f"the next session did not succeed: {next_one.ended}")
     return {(finding.rule.id, finding.message) for finding in next_one.record.errors_of(Role.SECC)}
 
 
@@ -225,7 +256,7 @@ def _undisturbed(scenario: Scenario) -> VehicleConfig:
 # -- verdict -------------------------------------------------------------------------------------------------
 
 
-def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], verdict: Verdict) -> None:
+def judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], verdict: Verdict) -> None:
     record, expect = attempt.record, scenario.expect
     device = scenario.tests
     verdict.log += [frame.line(record.opened) for frame in record.seen]
@@ -244,33 +275,39 @@ def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ve
         if finding.rule.id == "sequence.response" and record.unreadable(finding.frame):
             continue  # it read what the judge could not; whether it may is for `expect` to say
         verdict.findings.append(str(finding))
-        _fail(verdict, f"{device.value}: {finding.text} [{finding.requirement or finding.rule.id}]")
+        fail(verdict, f"{device.value}: {finding.text} [{finding.requirement or finding.rule.id}]")
     if record.broken:
-        _fail(verdict, f"{device.value} sent what is no V2GTP: {record.broken}")
+        fail(verdict, f"{device.value} sent what is no V2GTP: {record.broken}")
     if attempt.timed_out:
-        _fail(verdict, f"the session did not end in {_LONGEST:g} s")
+        fail(verdict, f"the session did not end in {_LONGEST:g} s")
         return
     done = attempt.script.done
     since, frames = (done[0].time, done[0].frames) if done else (record.opened, 0)
     match expect.outcome:
         case Outcome.CONTINUES:
             if not attempt.ok:
-                _fail(verdict, f"the session did not come to its proper end: {attempt.ended}")
+                fail(verdict, f"the session did not come to its proper end: {attempt.ended}")
             codes = {frame.code for frame in record.after(0, Role.SECC)}
             if expect.warns and not codes & set(expect.warns):
-                _fail(verdict, f"no response said {' or '.join(expect.warns)}")
+                fail(verdict, f"no response said {' or '.join(expect.warns)}")
         case Outcome.REFUSES:
             _refused(record, frames, expect, verdict)
             _ended(record, since, expect, device, verdict)
+        case Outcome.ANSWERS:
+            first = next(iter(record.after(frames, Role.SECC)), None)
+            if first is None:
+                fail(verdict, f"no answer; expected {' or '.join(expect.codes)}")
+            elif first.code not in expect.codes:
+                fail(verdict, f"answered {first.name} {first.code}; expected {' or '.join(expect.codes)}")
         case Outcome.ENDS:
             went_on = [f for f in record.after(frames, device) if _goes_on(f.name, f.code)]
             if any(step.occurrence == 0 for step in scenario.steps):
                 went_on = []  # it goes on as long as it bears that
             allowed = sum(step.do in (Do.DELAY, Do.HALF_OPEN, Do.DRIP) for step in scenario.steps)
             if device is Role.SECC and len(went_on) > allowed:
-                _fail(verdict, f"it went on with {went_on[0].name} {went_on[0].code}")
+                fail(verdict, f"it went on with {went_on[0].name} {went_on[0].code}")
             if device is Role.EVCC and went_on:
-                _fail(verdict, f"it went on with {went_on[0].name}")
+                fail(verdict, f"it went on with {went_on[0].name}")
             _ended(record, since, expect, device, verdict)
         case Outcome.GIVES_UP:
             _ended(record, since, expect, device, verdict)
@@ -289,34 +326,34 @@ def _goes_on(name: str, code: str) -> bool:
 def _refused(record: Record, frames: int, expect: Expect, verdict: Verdict) -> None:
     answers = record.after(frames, Role.SECC)
     if not answers:
-        _fail(verdict, f"no answer; expected {' or '.join(expect.codes)}")
+        fail(verdict, f"no answer; expected {' or '.join(expect.codes)}")
         return
     codes = [frame.code for frame in answers]
     first = next((c for c in codes if c.lower().startswith("failed")), None)
     if first is None:
         last = answers[-1]
-        _fail(verdict, f"answered {last.name} {last.code}; expected {' or '.join(expect.codes)}")
+        fail(verdict, f"answered {last.name} {last.code}; expected {' or '.join(expect.codes)}")
         return
     if first not in expect.codes:
         name = answers[codes.index(first)].name
-        _fail(verdict, f"answered {name} {first}; expected {' or '.join(expect.codes)}")
+        fail(verdict, f"answered {name} {first}; expected {' or '.join(expect.codes)}")
     later = codes[codes.index(first) + 1 :]
     if any(not code.lower().startswith("failed") for code in later):
-        _fail(verdict, f"answered after its refusal: {', '.join(later)}")
+        fail(verdict, f"answered after its refusal: {', '.join(later)}")
 
 
 def _ended(record: Record, since: float, expect: Expect, device: Role, verdict: Verdict) -> None:
     if record.closed_by is not device or record.closed is None:
-        _fail(verdict, f"the connection was still open {expect.within:g} s later")
+        fail(verdict, f"the connection was still open {expect.within:g} s later")
         return
     took = record.closed - since
     if took < expect.after - 0.02:
-        _fail(verdict, f"closed after {took:.2f} s; it must wait {expect.after:g} s")
-    if took > expect.within + _MARGIN / 2:
-        _fail(verdict, f"closed only after {took:.2f} s; expected within {expect.within:g} s")
+        fail(verdict, f"closed after {took:.2f} s; it must wait {expect.after:g} s")
+    if took > expect.within + MARGIN / 2:
+        fail(verdict, f"closed only after {took:.2f} s; expected within {expect.within:g} s")
 
 
-def _fail(verdict: Verdict, reason: str) -> None:
+def fail(verdict: Verdict, reason: str) -> None:
     verdict.result = Result.FAIL
     if reason not in verdict.reasons:
         verdict.reasons.append(reason)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -20,14 +22,38 @@ from ..secc import Station
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
 from ..transport.link import Link
+from .discovery import (
+    Answering,
+    Asking,
+    InterfaceAnswering,
+    InterfaceAsking,
+    MemoryAnswering,
+    MemoryAsking,
+)
 from .trigger import Trigger
 
 if TYPE_CHECKING:
+    from pki.hierarchy import Hierarchy
+
     from ..transport.tls import TLSConfig
+    from .model import Scenario
 
 
 class NoTarget(Exception):
     """The device could not be reached; the text says why."""
+
+
+class _Both:
+    """What a device of one role does not do in the other's place."""
+
+    patience: float = 120.0
+    """s to wait for a car."""
+
+    async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
+        raise NoTarget("an EVCC answers no SDP requests")
+
+    async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
+        raise NoTarget("an SECC sends no SDP requests")
 
 
 class Target(Protocol):
@@ -52,61 +78,191 @@ class Target(Protocol):
         configuration from `station` or `vehicle`.
         """
 
+    def hierarchy(self, editions: tuple[str, ...] = ()) -> Hierarchy:
+        """The certificates the device trusts and holds, for scenarios below TLS; of one of the `editions`
+        where the device can be had with several. NoTarget if they are not known.
+        """
+
+    async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
+        """A connection on which the device expects TLS, before the handshake. NoTarget if there is none."""
+
+    async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
+        """Where an SECC can be asked for by SDP."""
+
+    async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
+        """Where an EVCC asks by SDP."""
+
+    @property
+    def patience(self) -> float:
+        """s to wait for an EVCC to come."""
+
+
+def minted(editions: tuple[str, ...] = ()) -> Hierarchy:
+    """The hierarchy of the simulator, made once."""
+    return _minted(editions[0] if editions else "2022")
+
+
+@cache
+def _minted(edition: str) -> Hierarchy:
+    from pki.hierarchy import Hierarchy
+    from pki.profiles import Edition
+
+    return Hierarchy.mint(Edition(edition), seed="scenarios")
+
+
+Retls = Callable[["TLSConfig"], "TLSConfig"]
+"""Changes how a simulated device speaks TLS."""
+
 
 @dataclass
-class SimulatedSECC:
-    """Our own SECC, in memory. `station` (a function of the scenario's configuration) may replace it."""
+class SimulatedSECC(_Both):
+    """Our own SECC, in memory. `station` (a function of the scenario's configuration) may replace it, `tls`
+    its TLS.
+    """
 
     role: Role = Role.SECC
     plain: bool = True
     name: str = "simulated SECC"
     make: Callable[[StationConfig], Station] | None = None
-    _station: Station | None = None
+    tls: Retls | None = None
+    endpoints: Mapping[sdp_messages.Security, int] = field(
+        default_factory=lambda: {sdp_messages.Security.TLS: 50000}
+    )
+    """Its ports, as SDP tells them."""
+    _stations: dict[object, Station] = field(default_factory=dict)
+    """Of the scenario being played: all its sessions go to the same one."""
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
     ) -> trio.abc.Stream:
-        from trio.testing import memory_stream_pair
+        return _in_memory(nursery, self._one("plain", station, lambda: self._made(station)).handle)
 
-        here, there = memory_stream_pair()
-        if self._station is None:
-            self._station = self.make(station) if self.make is not None else _station(station)
-        nursery.start_soon(self._station.handle, there)
-        return here
+    def hierarchy(self, editions: tuple[str, ...] = ()) -> Hierarchy:
+        return minted(editions)
+
+    async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
+        from ..trust import securing, station_of
+
+        pnc = scenario.tls is not None and scenario.tls.pnc
+
+        def make() -> Station:
+            own, plain = station_of(hierarchy, plug_and_charge=pnc), self._made(scenario.station)
+            return replace(
+                plain,
+                config=replace(plain.config, **own.offers),
+                secure=securing(self.tls(own.tls) if self.tls else own.tls),
+                trust=own.trust,
+            )
+
+        return _in_memory(nursery, self._one((hierarchy.edition, pnc), scenario.station, make).handle)
+
+    async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
+        line = MemoryAsking()
+        if (plain := self.endpoints.get(sdp_messages.Security.NONE)) is not None:
+            station = self._one("plain", scenario.station, lambda: self._made(scenario.station))
+            line.ports[plain] = lambda stream: nursery.start_soon(station.handle, stream)
+        nursery.start_soon(sdp.answer, line.station, line.address, self.endpoints)
+        return line
+
+    def _one(self, kind: object, config: StationConfig, make: Callable[[], Station]) -> Station:
+        key = kind, id(config)
+        if key not in self._stations:
+            self._stations = {key: make()}
+        return self._stations[key]
+
+    def _made(self, config: StationConfig) -> Station:
+        return self.make(config) if self.make is not None else _station(config)
 
 
 @dataclass
-class SimulatedEVCC:
-    """Our own EVCC, in memory. After a session that it paused, the next one resumes that."""
+class SimulatedEVCC(_Both):
+    """Our own EVCC, in memory. `tls` may change its TLS. After a session that it paused, the next one resumes
+    that.
+    """
 
     role: Role = Role.EVCC
     plain: bool = True
     name: str = "simulated EVCC"
+    tls: Retls | None = None
+    check: Callable[[sdp_messages.Response, sdp_messages.Security], None] = sdp.check_security
+    """What it makes of an SDP answer."""
     _paused: PausedSession | None = None
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
     ) -> trio.abc.Stream:
-        from trio.testing import memory_stream_pair
-
-        here, there = memory_stream_pair()
-
-        async def drive() -> None:
-            link = Link(there, Role.EVCC)
+        async def drive(stream: trio.abc.Stream) -> None:
+            link = Link(stream, Role.EVCC)
             report = await charge(link, vehicle.session(), vehicle.vehicle(), resume=self._paused)
             self._paused = report.session.paused
 
+        return _in_memory(nursery, drive)
+
+    def hierarchy(self, editions: tuple[str, ...] = ()) -> Hierarchy:
+        return minted(editions)
+
+    async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
+        from ..transport.tls import TLSError
+        from ..trust import connecting, describe, secc_identity, vehicle_of
+
+        wishes = scenario.tls
+        own = vehicle_of(
+            hierarchy,
+            plug_and_charge=wishes is not None and wishes.pnc,
+            contracts=None if wishes is None or wishes.contracts else (),
+        )
+        config = scenario.vehicle
+
+        async def drive(stream: trio.abc.Stream) -> None:
+            try:
+                secured = await connecting(stream, self.tls(own.tls) if self.tls else own.tls)
+            except TLSError:
+                return  # `connecting` has closed the stream
+            session = replace(config.session(), **own.settings)
+            known = {"secc_identity": secc_identity(secured), "tls": describe(secured.facts)}
+            await charge(Link(secured, Role.EVCC), session, config.vehicle(), **known)  # type: ignore[arg-type]
+
+        return _in_memory(nursery, drive)
+
+    async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
+        from ..trust import connecting, vehicle_of
+
+        line = MemoryAnswering()
+        own = vehicle_of(minted()).tls
+
+        async def drive() -> None:
+            with suppress(OSError, trio.BrokenResourceError):
+                response, _ = await sdp.ask(line.vehicle, line.group)
+                self.check(response, sdp_messages.Security.TLS)
+                stream = line.knock(response.port)
+                if response.security is sdp_messages.Security.TLS:
+                    await connecting(stream, self.tls(own) if self.tls else own)
+                else:
+                    await charge(
+                        Link(stream, Role.EVCC), scenario.vehicle.session(), scenario.vehicle.vehicle()
+                    )
+
         nursery.start_soon(drive)
-        return here
+        return line
+
+
+def _in_memory(nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> trio.abc.Stream:
+    from trio.testing import memory_stream_pair
+
+    here, there = memory_stream_pair()
+    nursery.start_soon(serve, there)
+    return here
 
 
 @dataclass
-class NetworkSECC:
+class NetworkSECC(_Both):
     """A charger: at an address, or found by SDP on an interface. Nothing is sent anywhere else."""
 
     address: tuple[str, int] | tuple[str, int, int, int] | None = None
     interface: str | None = None
     tls: TLSConfig | None = None
+    pki: Hierarchy | None = None
+    """What it trusts and holds, for scenarios below TLS."""
     role: Role = field(default=Role.SECC, init=False)
 
     @property
@@ -123,25 +279,40 @@ class NetworkSECC:
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
     ) -> trio.abc.Stream:
         try:
-            address = self.address or await self._discover()
-            stream: trio.abc.Stream = await tcp.connect(address)
+            security = sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
+            stream: trio.abc.Stream = await tcp.connect(self.address or await self._discover(security))
             return stream if self.tls is None else await _secure(stream, self.tls, server_side=False)
-        except (OSError, sdp.DiscoveryError) as error:
+        except (OSError, trio.BrokenResourceError) as error:
             raise NoTarget(f"{self.name}: {error}") from error
 
-    async def _discover(self) -> tuple[str, int, int, int]:
+    def hierarchy(self, editions: tuple[str, ...] = ()) -> Hierarchy:
+        return _known(self.pki)
+
+    async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
+        try:
+            return await tcp.connect(self.address or await self._discover(sdp_messages.Security.TLS))
+        except OSError as error:
+            raise NoTarget(f"{self.name}: {error}") from error
+
+    async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
+        if self.interface is None:
+            raise NoTarget(f"SDP scenarios need --iface, not the address of the {self.name}")
+        return await InterfaceAsking.open(self.interface)
+
+    async def _discover(self, security: sdp_messages.Security) -> tuple[str, int, int, int]:
         assert self.interface is not None
-        security = sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
         found = await sdp.discover(interfaces.find(self.interface), security=security)
         return found.socket_address
 
 
 @dataclass
-class NetworkEVCC:
+class NetworkEVCC(_Both):
     """A car that finds us by SDP on an interface, and connects; others are not served."""
 
     interface: str
     tls: TLSConfig | None = None
+    pki: Hierarchy | None = None
+    """What it trusts and holds, for scenarios below TLS."""
     port: int | None = None
     sdp_port: int = 15118
     patience: float = 120.0
@@ -168,9 +339,30 @@ class NetworkEVCC:
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
     ) -> trio.abc.Stream:
+        security = sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
+        accepted = await self._accept(nursery, security, vehicle)
+        try:
+            return accepted if self.tls is None else await _secure(accepted, self.tls, server_side=True)
+        except (OSError, trio.BrokenResourceError) as error:
+            raise NoTarget(f"{self.name}: {error}") from error
+
+    def hierarchy(self, editions: tuple[str, ...] = ()) -> Hierarchy:
+        return _known(self.pki)
+
+    async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
+        return await self._accept(nursery, sdp_messages.Security.TLS, scenario.vehicle)
+
+    async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
+        line = await InterfaceAnswering.open(self.interface, self.sdp_port)
+        if self.trigger is not None:
+            await nursery.start(self.trigger.run, _wish(scenario.vehicle))
+        return line
+
+    async def _accept(
+        self, nursery: trio.Nursery, security: sdp_messages.Security, vehicle: VehicleConfig
+    ) -> trio.SocketStream:
         interface = interfaces.find(self.interface)
         listener = await tcp.listen(interface, self.port)
-        security = sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
         endpoints = {security: listener.socket.getsockname()[1]}
         accepted: trio.SocketStream | None = None
         with trio.move_on_after(self.patience):
@@ -190,15 +382,21 @@ class NetworkEVCC:
             raise NoTarget(f"{self.name}: the trigger ended with exit code {self.trigger.code}")
         if accepted is None:
             raise NoTarget(f"{self.name}: no car connected within {self.patience:g} s")
-        try:
-            return accepted if self.tls is None else await _secure(accepted, self.tls, server_side=True)
-        except OSError as error:
-            raise NoTarget(f"{self.name}: {error}") from error
+        return accepted
 
     async def _give_up(self, waiting: trio.CancelScope) -> None:
         assert self.trigger is not None
         await self.trigger.failed.wait()
         waiting.cancel()
+
+
+def _known(pki: Hierarchy | None) -> Hierarchy:
+    if pki is None:
+        raise NoTarget(
+            "a scenario below TLS needs the certificates that the device trusts and we present: "
+            "--pki with a directory made by `v2g-pki mint --out DIR`"
+        )
+    return pki
 
 
 def _wish(vehicle: VehicleConfig) -> dict[str, str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import secrets
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from typing import Any, Protocol
 
 import trio
 
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 SDPSink = Callable[[str, int, bytes], None]
 """Told of every SDP frame: direction ("evcc->secc" or "secc->evcc"), payload type, payload."""
 
-_LARGEST_DATAGRAM = 2048
+LARGEST_DATAGRAM = 2048
 
 
 class DiscoveryError(OSError):
@@ -38,6 +39,14 @@ class Discovered:
     @property
     def socket_address(self) -> tuple[str, int, int, int]:
         return self.interface.socket_address(self.response.address, self.response.port)
+
+
+class Datagrams(Protocol):
+    """A UDP socket, or what takes its place in memory."""
+
+    def sendto(self, data: bytes, address: Any, /) -> Awaitable[int]: ...
+
+    def recvfrom(self, size: int, /) -> Awaitable[tuple[bytes, Any]]: ...
 
 
 def _socket(interface: Interface) -> trio.socket.SocketType:
@@ -62,28 +71,48 @@ async def serve(
     if that is on offer, else with what is: TLS is answered with TLS wherever it can be [V2G20-1238]. What is
     not a standard request is ignored, with a line in the log, and never ends the server.
     """
-    sock = _socket(interface)
-    with sock:
-        sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
-        await sock.bind(("::", udp_port))
-        if not interface.is_loopback:
-            group = IPv6Address(sdp.MULTICAST_GROUP).packed + struct.pack("@I", interface.index)
-            sock.setsockopt(trio.socket.IPPROTO_IPV6, trio.socket.IPV6_JOIN_GROUP, group)
+    with await server_socket(interface, udp_port) as sock:
         task_status.started(sock.getsockname()[1])
-        while True:
-            data, sender = await sock.recvfrom(_LARGEST_DATAGRAM)
-            request = _request(data, sender[0])
-            if request is None:
-                continue
-            security = request.security if request.security in endpoints else next(iter(endpoints))
-            response = sdp.Response(interface.address, endpoints[security], security)
-            if sink is not None:
-                sink("evcc->secc", v2gtp.PayloadType.SDP_REQUEST, request.to_bytes())
-                sink("secc->evcc", v2gtp.PayloadType.SDP_RESPONSE, response.to_bytes())
-            try:
-                await sock.sendto(sdp.datagram(response), sender)
-            except OSError as error:
-                log.warning("SDP: no answer could be sent to %s: %s", sender[0], error)
+        await answer(sock, interface.address, endpoints, sink=sink)
+
+
+async def server_socket(interface: Interface, udp_port: int = sdp.PORT) -> trio.socket.SocketType:
+    """Where requests arrive: bound to the SDP port, and a member of its group."""
+    sock = _socket(interface)
+    sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
+    try:
+        await sock.bind(("::", udp_port))
+    except OSError:
+        sock.close()
+        raise
+    if not interface.is_loopback:
+        group = IPv6Address(sdp.MULTICAST_GROUP).packed + struct.pack("@I", interface.index)
+        sock.setsockopt(trio.socket.IPPROTO_IPV6, trio.socket.IPV6_JOIN_GROUP, group)
+    return sock
+
+
+async def answer(
+    sock: Datagrams,
+    address: IPv6Address,
+    endpoints: Mapping[sdp.Security, int],
+    *,
+    sink: SDPSink | None = None,
+) -> None:
+    """Answer the requests that arrive at a socket; see `serve`."""
+    while True:
+        data, sender = await sock.recvfrom(LARGEST_DATAGRAM)
+        request = _request(data, sender[0])
+        if request is None:
+            continue
+        security = request.security if request.security in endpoints else next(iter(endpoints))
+        response = sdp.Response(address, endpoints[security], security)
+        if sink is not None:
+            sink("evcc->secc", v2gtp.PayloadType.SDP_REQUEST, request.to_bytes())
+            sink("secc->evcc", v2gtp.PayloadType.SDP_RESPONSE, response.to_bytes())
+        try:
+            await sock.sendto(sdp.datagram(response), sender)
+        except OSError as error:
+            log.warning("SDP: no answer could be sent to %s: %s", sender[0], error)
 
 
 def _request(data: bytes, sender: str) -> sdp.Request | None:
@@ -114,34 +143,71 @@ async def discover(
 
     Raises DiscoveryError after `max_requests` requests, `timeout` seconds apart.
     """
-    sock = _socket(interface)
-    request = sdp.Request(security)
     destination = interface.socket_address(IPv6Address(interface.sdp_destination), udp_port)
-    with sock:
-        await _bind_to_dynamic_port(sock)
-        if not interface.is_loopback:
-            sock.setsockopt(trio.socket.IPPROTO_IPV6, trio.socket.IPV6_MULTICAST_IF, interface.index)
-        for number in range(1, max_requests + 1):
+    with await client_socket(interface) as sock:
+        response, number = await ask(
+            sock,
+            destination,
+            security=security,
+            timeout=timeout,
+            max_requests=max_requests,
+            sink=sink,
+            where=interface.name,
+        )
+        return Discovered(response, interface, number)
+
+
+async def client_socket(interface: Interface) -> trio.socket.SocketType:
+    """Where requests are sent from: a dynamic port, multicast through the interface."""
+    sock = _socket(interface)
+    await _bind_to_dynamic_port(sock)
+    if not interface.is_loopback:
+        sock.setsockopt(trio.socket.IPPROTO_IPV6, trio.socket.IPV6_MULTICAST_IF, interface.index)
+    return sock
+
+
+async def ask(
+    sock: Datagrams,
+    destination: Any,
+    *,
+    security: sdp.Security = sdp.Security.TLS,
+    timeout: float = sdp.REQUEST_TIMEOUT,
+    max_requests: int = sdp.MAX_REQUESTS,
+    sink: SDPSink | None = None,
+    where: str = "this link",
+) -> tuple[sdp.Response, int]:
+    """Ask through a socket until an SECC answers; its answer and the number of requests. See `discover`."""
+    request = sdp.Request(security)
+    for number in range(1, max_requests + 1):
+        if sink is not None:
+            sink("evcc->secc", v2gtp.PayloadType.SDP_REQUEST, request.to_bytes())
+        with trio.move_on_after(timeout):
+            # A link that has just come up may refuse the first datagrams; the next attempt follows in any
+            # case.
+            try:
+                await sock.sendto(sdp.datagram(request), destination)
+            except OSError as error:
+                log.debug("SDP: request %d could not be sent: %s", number, error)
+                await trio.sleep_forever()
+            response = await _response(sock)
             if sink is not None:
-                sink("evcc->secc", v2gtp.PayloadType.SDP_REQUEST, request.to_bytes())
-            with trio.move_on_after(timeout):
-                # A link that has just come up may refuse the first datagrams; the next attempt follows in any
-                # case.
-                try:
-                    await sock.sendto(sdp.datagram(request), destination)
-                except OSError as error:
-                    log.debug("SDP: request %d could not be sent: %s", number, error)
-                    await trio.sleep_forever()
-                response = await _response(sock)
-                if sink is not None:
-                    sink("secc->evcc", v2gtp.PayloadType.SDP_RESPONSE, response.to_bytes())
-                return Discovered(response, interface, number)
-    raise DiscoveryError(f"no SECC answered {max_requests} SDP requests on {interface.name}")
+                sink("secc->evcc", v2gtp.PayloadType.SDP_RESPONSE, response.to_bytes())
+            return response, number
+    raise DiscoveryError(f"no SECC answered {max_requests} SDP requests on {where}")
 
 
-async def _response(sock: trio.socket.SocketType) -> sdp.Response:
+def check_security(response: sdp.Response, wanted: sdp.Security) -> None:
+    """DiscoveryError if the SECC offers another security than was asked for: -20 goes over TLS or, in the
+    laboratory, without, but never over what came instead [V2G20-1237].
+    """
+    if response.security is not wanted:
+        offered = "TLS" if response.security is sdp.Security.TLS else "no TLS"
+        raise DiscoveryError(f"the SECC at [{response.address}]:{response.port} offers {offered}")
+
+
+async def _response(sock: Datagrams) -> sdp.Response:
     while True:
-        data, sender = await sock.recvfrom(_LARGEST_DATAGRAM)
+        data, sender = await sock.recvfrom(LARGEST_DATAGRAM)
         try:
             message = sdp.parse(*v2gtp.unpack(data))
         except (v2gtp.V2GTPError, sdp.SDPError) as error:

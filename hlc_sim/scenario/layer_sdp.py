@@ -1,0 +1,327 @@
+"""Scenarios in the discovery: as EVCC that asks wrongly, as SECC that answers wrongly.
+
+An SECC is judged by what it answers, and by whether it answers a correct request afterwards. An EVCC is
+judged by whether it connects, to which port, and what it offers there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from iso15118 import exi, sdp, v2gtp
+from iso15118.messages import app_protocol
+from iso15118.session.events import Role
+
+from ..transport.link import Link, LinkClosed, Undecodable, UnknownPayload
+from ..transport.sdp import LARGEST_DATAGRAM
+from . import edit
+from .discovery import Answering, Asking
+from .model import Outcome, Scenario, Verdict
+from .runner import fail
+from .settings import SDPSettings
+from .targets import NoTarget, Target
+
+_WAIT = 1.0
+"""s to wait for answers: four times the repetition time of a request [V2G2-159]."""
+_ATTEMPTS = 3
+_NAMESPACE = "urn:iso:std:iso:15118:-20"
+_HELLO = 2.0
+"""s for the first bytes of an EVCC that has connected."""
+
+
+async def play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
+    """Play and judge a scenario of layer SDP."""
+    if target.role is Role.SECC:
+        await _play_evcc(scenario, target, verdict)
+    else:
+        await _play_secc(scenario, target, verdict)
+
+
+# -- against an SECC -----------------------------------------------------------------------------------------
+
+
+async def _play_evcc(scenario: Scenario, target: Target, verdict: Verdict) -> None:
+    settings = scenario.sdp
+    assert settings is not None
+    async with trio.open_nursery() as nursery:
+        try:
+            line = await target.asking(nursery, scenario)
+        except OSError as error:
+            raise NoTarget(f"{target.name}: {error}") from error
+        before = await _good(line)
+        if before is None:
+            raise NoTarget(f"{target.name} answers no correct SDP request")
+        to = (before[1][0], *line.group[1:]) if settings.unicast else line.group
+        sent = 0
+        for _ in range(settings.count):
+            for datagram in settings.send:
+                if sent and settings.seconds:
+                    await trio.sleep(settings.seconds)
+                await line.datagrams.sendto(bytes.fromhex(datagram), to)
+                sent += 1
+        answers = await _answers(line)
+        verdict.log += [f"sent {sent} datagrams", *(f"answer {answer.hex()}" for answer in answers[:20])]
+        _judge_answers(scenario, sent, answers, verdict)
+        if settings.then_plain:
+            await _offered_without_tls(line, answers, verdict)
+        if await _good(line) is None:
+            fail(verdict, "the next, correct request was not answered")
+        nursery.cancel_scope.cancel()
+
+
+async def _good(line: Asking) -> tuple[sdp.Response, tuple[str, int]] | None:
+    """The answer to a correct request, and its sender."""
+    for _ in range(_ATTEMPTS):
+        await line.datagrams.sendto(sdp.datagram(sdp.Request()), line.group)
+        with trio.move_on_after(2 * sdp.REQUEST_TIMEOUT):
+            while True:
+                data, sender = await line.datagrams.recvfrom(LARGEST_DATAGRAM)
+                response = _response(data)
+                if not isinstance(response, str):
+                    return response, sender
+    return None
+
+
+async def _answers(line: Asking) -> list[bytes]:
+    found = []
+    with trio.move_on_after(_WAIT):
+        while True:
+            data, _ = await line.datagrams.recvfrom(LARGEST_DATAGRAM)
+            found.append(data)
+    return found
+
+
+def _response(data: bytes) -> sdp.Response | str:
+    """The response in a datagram, or what is wrong with it."""
+    try:
+        message = sdp.parse(*v2gtp.unpack(data))
+    except (v2gtp.V2GTPError, sdp.SDPError) as error:
+        return str(error)
+    if not isinstance(message, sdp.Response):
+        return f"it is a {type(message).__name__}"
+    if message.transport is not sdp.Transport.TCP:
+        return "its transport is UDP"
+    if message.port not in sdp.DYNAMIC_PORTS:
+        return f"its port {message.port} is not of the dynamic range"
+    return message
+
+
+def _judge_answers(scenario: Scenario, sent: int, answers: list[bytes], verdict: Verdict) -> None:
+    settings = scenario.sdp
+    assert settings is not None
+    if len(answers) > sent:
+        fail(verdict, f"{len(answers)} answers to {sent} datagrams")
+    if scenario.expect.outcome is Outcome.IGNORES:
+        if answers:
+            fail(verdict, f"it answered: {answers[0].hex()}")
+        return
+    if scenario.expect.outcome is Outcome.CONTINUES and not answers:
+        fail(verdict, f"no answer within {_WAIT:g} s")
+    for answer in answers:
+        response = _response(answer)
+        if isinstance(response, str):
+            fail(verdict, f"its answer is wrong: {response}")
+        elif response.security is not sdp.Security.TLS and not settings.then_plain:
+            fail(verdict, "it offers a port without TLS to a request for TLS [V2G20-1238]")
+
+
+async def _offered_without_tls(line: Asking, answers: list[bytes], verdict: Verdict) -> None:
+    """A port without TLS may be there for other protocols; -20 must not be served on it."""
+    for answer in answers:
+        response = _response(answer)
+        if isinstance(response, str) or response.security is sdp.Security.TLS:
+            continue
+        stream = await line.connect(response)
+        link = Link(stream, Role.EVCC)
+        try:
+            await link.write(v2gtp.PayloadType.SAP, exi.encode(_offer()))
+            with trio.move_on_after(_HELLO):
+                answered = await link.receive()
+                code = str(getattr(answered.message, "response_code", ""))
+                if code.startswith("OK"):
+                    fail(verdict, f"it serves -20 without TLS: {code} [V2G20-2356]")
+        except (LinkClosed, UnknownPayload, Undecodable, v2gtp.V2GTPError):
+            pass
+        finally:
+            await link.aclose()
+
+
+def _offer() -> app_protocol.SupportedAppProtocolReq:
+    entries = [
+        {
+            "protocol_namespace": f"{_NAMESPACE}:{mode}",
+            "version_number_major": 1,
+            "version_number_minor": 0,
+            "schema_id": number,
+            "priority": number,
+        }
+        for number, mode in enumerate(("DC", "AC"), start=1)
+    ]
+    made = edit.build("supportedAppProtocolReq", None, {"app_protocol": entries})
+    assert isinstance(made, app_protocol.SupportedAppProtocolReq)
+    return made
+
+
+# -- against an EVCC -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Seen:
+    """What an EVCC did. Times of trio's clock."""
+
+    requests: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    """Requests that are none."""
+    answered: float | None = None
+    """When the first answer went out."""
+    corrected: float | None = None
+    """When the first correct answer went out."""
+    connected: float | None = None
+    port: int = 0
+    offers: str = ""
+    """What it said first."""
+
+
+async def _play_secc(scenario: Scenario, target: Target, verdict: Verdict) -> None:
+    settings, expect = scenario.sdp, scenario.expect
+    assert settings is not None
+    seen = _Seen()
+    async with trio.open_nursery() as nursery:
+        try:
+            line = await target.answering(nursery, scenario)
+        except OSError as error:
+            raise NoTarget(f"{target.name}: {error}") from error
+        port, accept = await line.listen()
+        second, accept_second = await line.listen()
+        nursery.start_soon(_accept, seen, port, accept)
+        nursery.start_soon(_accept, seen, second, accept_second)
+        nursery.start_soon(_serve, settings, line, port, second, seen)
+        with trio.move_on_after(target.patience):
+            while not seen.requests:
+                await trio.sleep(0.01)
+        if not seen.requests:
+            raise NoTarget(f"{target.name}: no SDP request within {target.patience:g} s")
+        with trio.move_on_after(expect.within):
+            while seen.connected is None:
+                await trio.sleep(0.01)
+            await trio.sleep(_HELLO)
+        nursery.cancel_scope.cancel()
+    verdict.log.append(
+        f"{len(seen.requests)} requests, connected to port {seen.port or '-'}, said {seen.offers or '-'}"
+    )
+    if seen.wrong:
+        fail(verdict, f"its request is wrong: {seen.wrong[0]}")
+    _judge_connection(scenario, seen, port, verdict)
+
+
+async def _accept(seen: _Seen, port: int, accept: Callable[[], Awaitable[trio.abc.Stream]]) -> None:
+    stream = await accept()
+    if seen.connected is None:
+        seen.connected, seen.port = trio.current_time(), port
+    data = b""
+    with trio.move_on_after(_HELLO):
+        data = bytes(await stream.receive_some(LARGEST_DATAGRAM))
+    seen.offers = _first_words(data)
+    await trio.aclose_forcefully(stream)
+
+
+def _first_words(data: bytes) -> str:
+    if data[:1] == b"\x16":
+        return "ClientHello"
+    try:
+        payload_type, payload = v2gtp.unpack(data)
+        message = exi.decode(payload, "sap") if payload_type == v2gtp.PayloadType.SAP else None
+    except (v2gtp.V2GTPError, exi.EXIDecodeError):
+        message = None
+    if isinstance(message, app_protocol.SupportedAppProtocolReq):
+        return " ".join(entry.protocol_namespace for entry in message.app_protocol)
+    return data[:8].hex()
+
+
+async def _serve(settings: SDPSettings, line: Answering, port: int, second: int, seen: _Seen) -> None:
+    async with trio.open_nursery() as nursery:
+        while True:
+            data, sender = await line.datagrams.recvfrom(LARGEST_DATAGRAM)
+            seen.requests.append(trio.current_time())
+            try:
+                asked = sdp.parse(*v2gtp.unpack(data))
+            except (v2gtp.V2GTPError, sdp.SDPError) as error:
+                seen.wrong.append(str(error))
+                continue
+            if not isinstance(asked, sdp.Request):
+                seen.wrong.append(f"it is a {type(asked).__name__}")
+                continue
+            wrong = settings.times == 0 or len(seen.requests) <= settings.times
+            if wrong and settings.silent:
+                continue
+            answers = _wrong_answers(settings, line, port, second) if wrong else [_answer(line, port)]
+            nursery.start_soon(_send, settings.seconds if wrong else 0.0, line, answers, sender, seen, wrong)
+
+
+async def _send(
+    late: float, line: Answering, answers: list[bytes], sender: object, seen: _Seen, wrong: bool
+) -> None:
+    await trio.sleep(late)
+    for answer in answers:
+        await line.datagrams.sendto(answer, sender)
+    now = trio.current_time()
+    seen.answered = now if seen.answered is None else seen.answered
+    if not wrong and seen.corrected is None:
+        seen.corrected = now
+
+
+def _answer(line: Answering, port: int, security: sdp.Security = sdp.Security.TLS) -> bytes:
+    return sdp.datagram(sdp.Response(line.address, port, security))
+
+
+def _wrong_answers(settings: SDPSettings, line: Answering, port: int, second: int) -> list[bytes]:
+    security = sdp.Security.NONE if settings.no_tls else sdp.Security.TLS
+    answer = bytearray(_answer(line, port if settings.port is None else settings.port, security))
+    for offset, octet in settings.fields.items():
+        answer[int(offset)] = octet
+    spoilt = bytes(answer[: len(answer) - settings.truncate]) + bytes.fromhex(settings.append)
+    return [spoilt] * settings.copies + ([_answer(line, second)] if settings.second else [])
+
+
+def _judge_connection(scenario: Scenario, seen: _Seen, port: int, verdict: Verdict) -> None:
+    settings, expect = scenario.sdp, scenario.expect
+    assert settings is not None
+    plain = settings.no_tls and seen.connected is not None and seen.corrected is None
+    if plain and _NAMESPACE in seen.offers:
+        fail(verdict, "it offers -20 on a connection without TLS [V2G20-1237]")
+    match expect.outcome:
+        case Outcome.CONTINUES:
+            if seen.connected is None:
+                fail(verdict, f"it did not connect within {expect.within:g} s")
+            elif seen.port != port:
+                fail(verdict, f"it connected to port {seen.port}; the first answer named {port}")
+            elif seen.offers != "ClientHello":
+                fail(verdict, f"it did not begin with a ClientHello but {seen.offers or 'with nothing'}")
+        case Outcome.IGNORES:
+            if seen.connected is None:
+                fail(
+                    verdict,
+                    f"it did not connect within {expect.within:g} s, though answered well",
+                )
+            elif seen.corrected is None or seen.connected < seen.corrected:
+                fail(verdict, "it connected on the wrong answer")
+        case Outcome.ENDS:
+            if seen.connected is not None and not plain:
+                fail(verdict, f"it connected to port {seen.port}")
+    if settings.silent:
+        _judge_repetition(seen, verdict)
+
+
+def _judge_repetition(seen: _Seen, verdict: Verdict) -> None:
+    """Repeats wait at least 250 ms [V2G2-159], and there are 50 at most [V2G2-161]."""
+    gaps = [after - before for before, after in zip(seen.requests[:-1], seen.requests[1:], strict=True)]
+    if gaps and min(gaps) < sdp.REQUEST_TIMEOUT - 0.02:
+        fail(verdict, f"it asked again after {min(gaps) * 1000:.0f} ms; 250 ms at least [V2G2-159]")
+    if len(seen.requests) > sdp.MAX_REQUESTS:
+        fail(verdict, f"it asked {len(seen.requests)} times; {sdp.MAX_REQUESTS} at most [V2G2-161]")
+
+
+__all__ = ["play"]

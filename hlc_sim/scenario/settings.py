@@ -1,0 +1,133 @@
+"""What a scenario does below the messages: one small table for each layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Layer(StrEnum):
+    """Where a scenario misbehaves, and so what plays and judges it."""
+
+    V2G = "v2g"
+    """V2GTP, EXI, messages and their sequence: `steps` (module `runner`)."""
+    TLS = "tls"
+    """The handshake and the certificates, and what travels under it: `tls` (module `layer_tls`)."""
+    SDP = "sdp"
+    """Discovery: `sdp` (module `layer_sdp`)."""
+    SLAC = "slac"
+    """The matching on the powerline: `slac` (module `layer_slac`)."""
+
+
+VERSIONS = ("1.2", "1.3")
+FLIGHT_FAULTS = ("silence", "close", "half", "replace", "insert", "repeat", "flip", "drip")
+TLS_CHECKS = ("profile", "staple", "authorities", "hello")
+
+
+@dataclass(frozen=True, slots=True)
+class TLSSettings:
+    """How our side of the handshake differs from a correct one. Empty lists: as in the profile of -20."""
+
+    versions: tuple[str, ...] = ()
+    """Of "1.2" and "1.3"."""
+    suites: tuple[str, ...] = ()
+    """IANA names."""
+    groups: tuple[str, ...] = ()
+    """As secp521r1."""
+    schemes: tuple[str, ...] = ()
+    """As ecdsa_secp256r1_sha256."""
+    chain: str = ""
+    """A variant of `v2g-pki break --list` in place of our chain."""
+    credential: str = ""
+    """Another credential of the hierarchy in place of ours; "none": no certificate."""
+    request_certificate: bool = True
+    """SECC: ask the EV for its certificate."""
+    check: tuple[str, ...] = ()
+    """What must be in order beside the outcome: "profile" (version, suite and group chosen are of -20),
+    "staple" (of the leaf), "authorities" (CA names in the CertificateRequest), "hello" (the ClientHello).
+    """
+    flight: int = 0
+    """The n-th flight of ours to which `do` happens, 1 is the first; 0: none."""
+    do: str = ""
+    """"silence", "close" or "replace" (by `raw`) in its place; "half": its first half, then silence; "insert"
+    `raw` before it; "repeat"; "flip" its last bit; "drip": byte by byte, `seconds` apart.
+    """
+    raw: str = ""
+    """Bytes (hex)."""
+    seconds: float = 0.01
+    pnc: bool = False
+    """With Plug & Charge on both sides."""
+    contract: str = ""
+    """EVCC: a variant of `v2g-pki break --list` in place of our contract."""
+    contracts: bool = True
+    """EVCC: False has no contract, and asks for one."""
+    provisioning: str = ""
+    """EVCC: a variant of `v2g-pki break --list` in place of our OEM provisioning certificate."""
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("versions", self.versions, VERSIONS),
+            ("check", self.check, TLS_CHECKS),
+            ("do", (self.do,) if self.do else (), FLIGHT_FAULTS),
+        ):
+            for item in value:
+                if item not in known:
+                    raise ValueError(f"tls.{name}: {item!r} is not one of {', '.join(known)}")
+        if bool(self.flight) is not bool(self.do):
+            raise ValueError("tls.flight and tls.do come together")
+        _hex("tls.raw", self.raw)
+        if self.do in ("replace", "insert") and not self.raw:
+            raise ValueError(f"tls.do = {self.do!r} needs raw")
+
+
+@dataclass(frozen=True, slots=True)
+class SDPSettings:
+    """What our side does wrong in the discovery.
+
+    As EVCC it sends datagrams. As SECC it answers requests: `times` of them wrongly, the others well.
+    """
+
+    send: tuple[str, ...] = ()
+    """EVCC: datagrams (hex), V2GTP header and all, one after the other."""
+    count: int = 1
+    """EVCC: how many times all of that."""
+    seconds: float = 0.0
+    """EVCC: s between two datagrams. SECC: s by which an answer is late."""
+    unicast: bool = False
+    """EVCC: to the SECC's own address instead of the group."""
+    then_plain: bool = False
+    """EVCC: where the SECC offers a port without TLS, ask for -20 there: it must not be served."""
+    times: int = 1
+    """SECC: so many requests are answered wrongly; 0: all."""
+    silent: bool = False
+    """SECC: not at all."""
+    no_tls: bool = False
+    """SECC: with security NONE."""
+    port: int | None = None
+    """SECC: with this port."""
+    fields: dict[str, int] = field(default_factory=dict)
+    """SECC: octets of the datagram to replace, by offset: 0 to 7 are the V2GTP header, 8 to 23 the address,
+    24 and 25 the port, 26 the security, 27 the transport.
+    """
+    truncate: int = 0
+    """SECC: so many bytes of the datagram are left out at its end."""
+    append: str = ""
+    """SECC: bytes (hex) behind the datagram."""
+    copies: int = 1
+    """SECC: the answer so many times."""
+    second: bool = False
+    """SECC: a second answer with another port behind the first, as of another station."""
+
+    def __post_init__(self) -> None:
+        for datagram in self.send:
+            _hex("sdp.send", datagram)
+        _hex("sdp.append", self.append)
+        if self.count < 1 or self.copies < 1 or self.times < 0 or self.seconds < 0:
+            raise ValueError("sdp: count and copies are at least 1, times and seconds at least 0")
+
+
+def _hex(key: str, text: str) -> None:
+    try:
+        bytes.fromhex(text)
+    except ValueError:
+        raise ValueError(f"{key}: {text!r} is not hex") from None
