@@ -106,12 +106,17 @@ def _(plant: Plant) -> None:
     plant.around(Dialogue, "header", header)
 
 
-@evcc_defect("evcc-session-id-unchecked", Kind.CHECK, "responses of another session are taken", seen=_GOES_ON)
+@evcc_defect(
+    "evcc-session-id-followed",
+    Kind.STATE,
+    "the SessionID of the last response is that of the session",
+    seen="the SessionID of a request",
+)
 def _(plant: Plant) -> None:
     def change(self: Dialogue, response: Any, expected: Any) -> Any:
-        if not isinstance(response, V2GResponse) or expected is common.SessionSetupRes:
-            return response
-        return replace(response, header=replace(response.header, session_id=self.session_id))
+        if isinstance(response, V2GResponse):
+            self.session_id = response.header.session_id
+        return response
 
     _before_check(plant, change)
 
