@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import logging
 import signal
 import time
@@ -26,9 +27,13 @@ class Hang(Exception):
     """A case came to no end."""
 
 
-def cases_of(role: Role) -> list[Case]:
-    """What `hlc conformance` runs against a side unless asked for more."""
-    return [case for case in suite().values() if case.tests is role and not case.thorough]
+def cases_of(role: Role, pattern: str = "*") -> list[Case]:
+    """What `hlc conformance` runs against a side unless asked for more; those with such an id."""
+    return [
+        case
+        for case in suite().values()
+        if case.tests is role and not case.thorough and fnmatch.fnmatchcase(case.id, pattern)
+    ]
 
 
 def conform(mutant: Mutant, cases: list[Case] | None = None) -> Found | None:
@@ -69,10 +74,10 @@ def _verdict(case: Case, shelf: Shelf) -> str:
 def play(case: Case, shelf: Shelf) -> CaseResult:
     """One case against our own side, in virtual time."""
     clock = MockClock(autojump_threshold=0)
-    return trio.run(run_case, case, of_simulator(), _device, shelf, clock=clock)
+    return trio.run(run_case, case, of_simulator(), device, shelf, clock=clock)
 
 
-def _device(role: Role) -> Target:
+def device(role: Role) -> Target:
     return SimulatedSECC() if role is Role.SECC else SimulatedEVCC()
 
 
