@@ -146,3 +146,16 @@ def copy_tree(value: T) -> T:
         and not isinstance(inner, type)
     }
     return dataclasses.replace(value, **changes)  # type: ignore[type-var]
+
+
+def overlay(base: T, over: T) -> T:
+    """`over`, with the values of `base` where it has the default of its class."""
+    default = type(over)()
+    values: dict[str, Any] = {}
+    for item in dataclasses.fields(over):  # type: ignore[arg-type]
+        below, above = getattr(base, item.name), getattr(over, item.name)
+        if isinstance(above, dict):
+            values[item.name] = {**below, **above}
+        elif item.init:
+            values[item.name] = below if above == getattr(default, item.name) else above
+    return type(over)(**values)

@@ -66,6 +66,25 @@ def run(
         str | None,
         typer.Option("--iface", help="Find the SECC there by SDP, or wait there for the EVCC to connect."),
     ] = None,
+    trigger: Annotated[
+        str | None,
+        typer.Option(
+            "--trigger",
+            metavar="COMMAND",
+            help="Shell command that makes the car plug in; run for each session, ended after it.",
+        ),
+    ] = None,
+    vehicle: Annotated[
+        Path | None,
+        typer.Option("--vehicle", metavar="FILE.toml", help="Our vehicle where a scenario does not set it."),
+    ] = None,
+    station: Annotated[
+        Path | None,
+        typer.Option("--station", metavar="FILE.toml", help="Our station where a scenario does not set it."),
+    ] = None,
+    relaxed: Annotated[
+        bool, typer.Option("--relaxed", help="Our timers as long as a slow device may need.")
+    ] = False,
     file: Files = None,
     lab_plain_tcp: Annotated[
         bool, typer.Option("--lab-plain-tcp", help="Without TLS, for the laboratory only.")
@@ -87,13 +106,16 @@ def run(
         chosen = _chosen(names, file)
         if (against is None) == (iface is None):
             stop("say what to run against: --against HOST:PORT, --against simulator, or --iface")
+        if trigger is not None and iface is None:
+            stop("--trigger makes a car connect to us: use it with --iface")
+        chosen = [fitted(item, vehicle, station, relaxed) for item in chosen]
         tls = None if against == "simulator" or dry_run else load_tls(lab_plain_tcp, cert, key, root)
         if dry_run:
             where = against or f"the device on {iface}"
             for item in chosen:
                 typer.echo(f"would run {item.name} against {where} as {item.plays.value}: {item.title}")
             return
-        verdicts = [_run(item, against, iface, tls, log) for item in chosen]
+        verdicts = [_run(item, against, iface, tls, trigger, log) for item in chosen]
         counts = {r: sum(v.result == r for v in verdicts) for r in ("pass", "fail", "inconclusive")}
         typer.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
         if counts["fail"]:
@@ -147,7 +169,34 @@ def _show(item: Scenario) -> None:
         typer.echo(f"  seen as: {', '.join(item.origin)}")
 
 
-def _run(item: Scenario, against: str | None, iface: str | None, tls: TLSConfig | None, log: bool) -> Verdict:
+def fitted(item: Scenario, vehicle: Path | None, station: Path | None, relaxed: bool = False) -> Scenario:
+    """The scenario with what the files say of our side, where it does not say so itself."""
+    import dataclasses
+
+    from ..config.reader import load, overlay
+    from ..config.station import StationConfig
+    from ..config.vehicle import VehicleConfig
+
+    our_vehicle = load(VehicleConfig, vehicle) if vehicle is not None else VehicleConfig()
+    our_station = load(StationConfig, station) if station is not None else StationConfig()
+    if relaxed:
+        our_vehicle.timers = our_station.timers = "relaxed"
+    return dataclasses.replace(
+        item,
+        vehicle=overlay(our_vehicle, item.vehicle),
+        station=overlay(our_station, item.station),
+        usual=our_vehicle.evcc,
+    )
+
+
+def _run(
+    item: Scenario,
+    against: str | None,
+    iface: str | None,
+    tls: TLSConfig | None,
+    trigger: str | None,
+    log: bool,
+) -> Verdict:
     import trio
 
     from .runner import run as run_scenario
@@ -158,7 +207,7 @@ def _run(item: Scenario, against: str | None, iface: str | None, tls: TLSConfig 
         from trio.testing import MockClock
 
         clock = MockClock(autojump_threshold=0)
-    target = _target(item, against, iface, tls)
+    target = _target(item, against, iface, tls, trigger)
     verdict = trio.run(run_scenario, item, target, clock=clock)
     typer.echo(f"{verdict.result.value:<13} {item.name} ({verdict.seconds:.1f} s)")
     for reason in verdict.reasons:
@@ -169,10 +218,13 @@ def _run(item: Scenario, against: str | None, iface: str | None, tls: TLSConfig 
     return verdict
 
 
-def _target(item: Scenario, against: str | None, iface: str | None, tls: TLSConfig | None) -> Target:
+def _target(
+    item: Scenario, against: str | None, iface: str | None, tls: TLSConfig | None, trigger: str | None
+) -> Target:
     from iso15118.session.events import Role
 
     from .targets import NetworkEVCC, NetworkSECC, SimulatedEVCC, SimulatedSECC
+    from .trigger import Trigger
 
     secc = item.tests is Role.SECC
     if against == "simulator":
@@ -180,7 +232,7 @@ def _target(item: Scenario, against: str | None, iface: str | None, tls: TLSConf
     if not secc:
         if iface is None:
             raise ValueError(f"{item.name} tests an EVCC, which connects to us: use --iface")
-        return NetworkEVCC(iface, tls)
+        return NetworkEVCC(iface, tls, trigger=Trigger(trigger) if trigger else None)
     if against is None:
         return NetworkSECC(interface=iface, tls=tls)
     from ..cli.evcc import _host_and_port

@@ -199,6 +199,8 @@ class Scenario:
     """The vehicle, ours or the simulated device."""
     station: StationConfig = field(default_factory=StationConfig)
     """The station, ours or the simulated device."""
+    usual: dict[str, Any] = field(default_factory=dict)
+    """Fields of EVCCConfig for the undisturbed session after, as the device needs them."""
     sessions: int = 1
     """Disturbed sessions one after another."""
 

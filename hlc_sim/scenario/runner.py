@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -40,6 +40,8 @@ class Attempt:
     """It came to its proper end as our side saw it."""
     ended: str = ""
     timed_out: bool = False
+    said: list[str] = field(default_factory=list)
+    """What the device's own program wrote, if we run it."""
 
 
 async def run(scenario: Scenario, target: Target) -> Verdict:
@@ -66,9 +68,10 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
             usual = await _health(scenario, target, verdict)
         for attempt in attempts:
             _judge(scenario, attempt, usual, verdict)
-    except NoTarget as error:
+    except* NoTarget as group:
         verdict.result = Result.INCONCLUSIVE
-        verdict.reasons.append(str(error))
+        verdict.reasons += [str(error) for error in _leaves(group)]
+        verdict.log += _said(target)
     finally:
         quiet.disabled = level
     verdict.seconds = trio.current_time() - started
@@ -96,9 +99,21 @@ async def _attempt(scenario: Scenario, target: Target, *, disturbed: bool = True
             nursery.cancel_scope.deadline = trio.current_time() + _LONGEST
         else:
             nursery.cancel_scope.cancel()
+    attempt.said = _said(target)
     if script.error is not None:
         raise script.error
     return attempt
+
+
+def _said(target: Target) -> list[str]:
+    return [f"trigger: {line}" for line in getattr(target, "said", ())]
+
+
+def _leaves(group: BaseExceptionGroup[NoTarget]) -> list[NoTarget]:
+    found: list[NoTarget] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
 
 
 def _vehicle(config: VehicleConfig) -> VehicleConfig:
@@ -141,7 +156,11 @@ def _undisturbed(scenario: Scenario) -> VehicleConfig:
     """The vehicle of the session after: the same services, nothing peculiar."""
     vehicle = scenario.vehicle
     return VehicleConfig(
-        mode=vehicle.mode, control=vehicle.control, timers=vehicle.timers, speed=vehicle.speed
+        mode=vehicle.mode,
+        control=vehicle.control,
+        timers=vehicle.timers,
+        speed=vehicle.speed,
+        evcc=scenario.usual,
     )
 
 
@@ -155,6 +174,7 @@ def _judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ve
     verdict.log.append(
         f"closed by {record.closed_by.value if record.closed_by else 'nobody'}: {attempt.ended}"
     )
+    verdict.log += attempt.said
     if attempt.script.missed:
         verdict.result = Result.INCONCLUSIVE
         for step in attempt.script.missed:

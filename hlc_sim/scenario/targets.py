@@ -19,6 +19,7 @@ from ..secc import Station
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
 from ..transport.link import Link
+from .trigger import Trigger
 
 if TYPE_CHECKING:
     from ..transport.tls import TLSConfig
@@ -141,6 +142,8 @@ class NetworkEVCC:
     sdp_port: int = 15118
     patience: float = 120.0
     """s to wait for the car."""
+    trigger: Trigger | None = None
+    """Makes the car connect."""
     role: Role = field(default=Role.EVCC, init=False)
 
     @property
@@ -150,6 +153,11 @@ class NetworkEVCC:
     @property
     def name(self) -> str:
         return f"EVCC on {self.interface}"
+
+    @property
+    def said(self) -> list[str]:
+        """What the trigger wrote in this session."""
+        return list(self.trigger.said) if self.trigger is not None else []
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
@@ -166,15 +174,25 @@ class NetworkEVCC:
                         interface, endpoints, udp_port=self.sdp_port, task_status=task_status
                     )
                 )
+                if self.trigger is not None:
+                    await nursery.start(self.trigger.run)
+                    waiting.start_soon(self._give_up, waiting.cancel_scope)
                 accepted = await listener.accept()
                 waiting.cancel_scope.cancel()
         await listener.aclose()
+        if accepted is None and self.trigger is not None and self.trigger.code:
+            raise NoTarget(f"{self.name}: the trigger ended with exit code {self.trigger.code}")
         if accepted is None:
             raise NoTarget(f"{self.name}: no car connected within {self.patience:g} s")
         try:
             return accepted if self.tls is None else await _secure(accepted, self.tls, server_side=True)
         except OSError as error:
             raise NoTarget(f"{self.name}: {error}") from error
+
+    async def _give_up(self, waiting: trio.CancelScope) -> None:
+        assert self.trigger is not None
+        await self.trigger.failed.wait()
+        waiting.cancel()
 
 
 def _station(config: StationConfig) -> Station:
