@@ -188,6 +188,7 @@ def _filled(rng: Random, hint: Any) -> Any:
 
 def _built(kind: type[Node]) -> Node | None:
     try:
-        return kind(**{name: _copied(value) for name, value in fillers(kind).items()})  # they are shared, and we write into them
+        # Copies: fillers are shared, and we write into them.
+        return kind(**{name: _copied(value) for name, value in fillers(kind).items()})
     except TypeError:  # a class that needs more than fillers know (header)
         return None

@@ -22,7 +22,6 @@ from ..transport.link import Link, LinkClosed, Received, Undecodable, UnknownPay
 from . import edit
 from .model import ANSWER_PATIENCE, Do, Step
 
-
 _NO_MESSAGE = (UnknownPayload, Undecodable, v2gtp.V2GTPError)
 """What may come in place of an answer."""
 

@@ -256,10 +256,7 @@ def _selected(request: common.PowerDeliveryReq) -> int | None:
     none.
     """
     profile = request.ev_power_profile
-    if (
-        request.ev_processing != Processing.Finished
-        or request.charge_progress == common.ChargeProgress.Stop
-    ):
+    if request.ev_processing != Processing.Finished or request.charge_progress == common.ChargeProgress.Stop:
         return None
     if profile is None or not isinstance(profile.control_mode, common.Scheduled_EVPPTControlMode):
         return None
