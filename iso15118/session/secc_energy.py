@@ -201,7 +201,7 @@ def precharge(ctx: Context, request: dc.DC_PreChargeReq, now: float) -> dc.DC_Pr
     if stated is not None and target > stated.max_voltage:
         ctx.error(f"EVTargetVoltage {target:g} V", f"at most EVMaximumVoltage {stated.max_voltage:g} V")
     ctx.last_voltage = target or ctx.last_voltage
-    present = ctx.charger.precharge(now, min(target, own.max_voltage))
+    present = ctx.charger.precharge(now, max(0.0, min(target, own.max_voltage)))
     return dc.DC_PreChargeRes(
         header=ctx.header(now), response_code=OK, evse_present_voltage=values.of(present)
     )
