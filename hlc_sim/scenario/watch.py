@@ -8,6 +8,7 @@ from typing import NamedTuple
 import trio
 
 from iso15118.messages._declare import Node
+from iso15118.messages.schema_sets import set_knowing
 from iso15118.messages.validation import validate
 from iso15118.session.events import Role, Severity
 from iso15118.session.judge import Finding, Judge, LinkFacts, Observed
@@ -126,7 +127,7 @@ class Watched(trio.abc.HalfCloseableStream):
 
     def _frame(self, sender: Role, payload_type: int, payload: bytes) -> None:
         message, error = self._decoder.decode(payload_type, payload)
-        problems = () if message is None else tuple(map(str, validate(message)))
+        problems = () if message is None else tuple(map(str, validate(message, set_knowing(message))))
         now = trio.current_time()
         self.record.seen.append(Seen(now, sender, payload_type, len(payload), message, error))
         number = len(self.record.seen)
