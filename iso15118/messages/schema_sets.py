@@ -86,3 +86,13 @@ def schema_set_of(message: Node | type[Node]) -> SchemaSet:
 def prefixes(schema_set: SchemaSet | str) -> dict[str, str]:
     """The XML prefix of each namespace of a set, the target namespace first."""
     return {module.NAMESPACE: module.PREFIX for module in modules_of(schema_set)}
+
+
+def set_knowing(message: Node | type[Node]) -> SchemaSet:
+    """A schema set with the class of a message: its own, or for a shared type the common one, as an EXI
+    document may have any global element for its root.
+    """
+    try:
+        return schema_set_of(message)
+    except ValueError:
+        return SchemaSet.ISO20_COMMON

@@ -476,6 +476,14 @@ def test_standby_needs_consent_and_the_session_goes_on_either_way(service):
         assert not made.secc.events
 
 
+@pytest.mark.parametrize("progress", ["Standby", "ScheduleRenegotiation"])
+def test_a_tuple_that_was_not_offered_is_invalid_whatever_the_progress(progress):
+    made = client().to_loop()
+    profile = made.profile([(60, 1.0)], tuple_id=9)
+    response = made.send(f"PowerDeliveryReq({progress})", ev_power_profile=profile)
+    assert code_of(response) is ResponseCode.FAILED_ScheduleSelectionInvalid
+
+
 def test_standby_before_the_first_transfer_leads_to_cable_check_in_dc():
     made = client().to_scheduled()
     made.send_all(["PowerDeliveryReq(Standby)", "PowerDeliveryReq(Standby)", "DC_CableCheckReq"])

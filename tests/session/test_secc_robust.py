@@ -5,6 +5,7 @@ touched.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from typing import Any
 
@@ -262,3 +263,14 @@ def test_bogus_feedback_of_the_contactor_does_not_confuse_a_session():
     client.send_all(["PowerDeliveryReq(Start)", client.loop, "PowerDeliveryReq(Start)", client.loop])
     client.send_all(["PowerDeliveryReq(Stop)", "SessionStopReq"])
     assert not client.charger.on
+
+
+@pytest.mark.parametrize("number", [2**223, -(2**223), 2**64])
+def test_numbers_that_no_type_of_the_schema_holds_are_borne(number):
+    """EXI writes an integer of any length; whoever calculates with it must not fail."""
+    client = Client().to_scheduled()
+    voltage = RationalNumber(exponent=127, value=number)
+    request = client.build("DC_PreChargeReq", ev_present_voltage=voltage, ev_target_voltage=voltage)
+    client.send("DC_CableCheckReq")
+    assert client.send(decode(encode(request), "iso20_dc")) is not None
+    assert math.isfinite(float(voltage))

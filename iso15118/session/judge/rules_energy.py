@@ -252,9 +252,11 @@ def profile_given(context: Context, request: common.PowerDeliveryReq) -> Iterato
 
 
 def _selected(request: common.PowerDeliveryReq) -> int | None:
-    """The tuple that the EV has chosen; it may still think while EVProcessing is Ongoing."""
+    """The tuple that the EV has chosen; it may still think while EVProcessing is Ongoing, and a Stop has
+    none.
+    """
     profile = request.ev_power_profile
-    if request.ev_processing != Processing.Finished:
+    if request.ev_processing != Processing.Finished or request.charge_progress == common.ChargeProgress.Stop:
         return None
     if profile is None or not isinstance(profile.control_mode, common.Scheduled_EVPPTControlMode):
         return None
