@@ -41,6 +41,8 @@ class Group(StrEnum):
     """Pause and resume."""
     PNC = "pnc"
     """Plug & Charge and certificate installation."""
+    POWER = "power"
+    """The physics do not do what the messages say."""
     TLS = "tls"
     SDP = "sdp"
     SLAC = "slac"

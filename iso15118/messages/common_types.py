@@ -74,7 +74,7 @@ class RationalNumber(Node):
         return cls(exponent=exponent, value=value)
 
     def __float__(self) -> float:
-        """Always finite: a value beyond 64 bits, as EXI can carry it, counts as the greatest that they hold."""
+        """Always finite: a value beyond 64 bits, as EXI can carry it, counts as the greatest they hold."""
         value = max(-(2**63), min(2**63, self.value))
         return float(value * 10.0**self.exponent) if self.exponent >= 0 else value / 10.0**-self.exponent
 
