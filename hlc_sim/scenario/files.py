@@ -27,7 +27,7 @@ from ..config.reader import ConfigError, build
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from .model import Expect, Scenario, Step
-from .settings import Layer, SDPSettings, TLSSettings
+from .settings import Layer, SDPSettings, SLACSettings, TLSSettings
 
 
 @dataclass(slots=True)
@@ -48,6 +48,7 @@ class _Entry:
     layer: Layer = Layer.V2G
     tls: TLSSettings | None = None
     sdp: SDPSettings | None = None
+    slac: SLACSettings | None = None
 
 
 def load_file(path: Path) -> dict[str, Scenario]:

@@ -89,6 +89,12 @@ class Meeting:
 
 async def play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
     """Play and judge a scenario of layer TLS."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the libraries warn of certificates that are broken on purpose
+        await _play(scenario, target, verdict)
+
+
+async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
     settings = scenario.tls
     assert settings is not None
     scenario = replace(scenario, vehicle=settings_of(scenario.vehicle))
@@ -252,12 +258,10 @@ class _OurSide:
         return made.tls.credentials
 
     def _broken(self, name: str) -> Broken:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is broken is meant
-            try:
-                return break_chain(self.hierarchy, name)
-            except ValueError as error:
-                raise NoTarget(f"this hierarchy has no such chain: {error}") from None
+        try:
+            return break_chain(self.hierarchy, name)
+        except ValueError as error:
+            raise NoTarget(f"this hierarchy has no such chain: {error}") from None
 
 
 def _profile(settings: TLSSettings) -> TLSProfile:

@@ -17,7 +17,7 @@ from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..transport.link import Link
 from . import edit
-from .settings import Layer, SDPSettings, TLSSettings
+from .settings import Layer, SDPSettings, SLACSettings, SLACStep, TLSSettings
 
 
 class Do(StrEnum):
@@ -231,6 +231,7 @@ class Scenario:
     layer: Layer = Layer.V2G
     tls: TLSSettings | None = None
     sdp: SDPSettings | None = None
+    slac: SLACSettings | None = None
 
     @property
     def tests(self) -> Role:
@@ -243,7 +244,7 @@ class Scenario:
         for step in self.steps:
             which = "each time" if step.occurrence == 0 else f"time {step.occurrence}"
             lines.append(f"at {step.at}, {which}: {step.do.value}")
-        table = self.tls or self.sdp
+        table = self.tls or self.sdp or self.slac
         if table is not None:
             usual = type(table)()
             given = {item.name: getattr(table, item.name) for item in fields(table)}
@@ -262,7 +263,8 @@ class Scenario:
             if step.at.partition("(")[0].endswith(wrong):
                 raise ValueError(f"at = {step.at!r}: the {self.plays.value} does not send that")
         self._check_codes()
-        for layer, table in ((Layer.TLS, self.tls), (Layer.SDP, self.sdp)):
+        tables = ((Layer.TLS, self.tls), (Layer.SDP, self.sdp), (Layer.SLAC, self.slac))
+        for layer, table in tables:
             if (self.layer is layer) is not (table is not None):
                 raise ValueError(f"the table {layer.value} and layer = {layer.value!r} come together")
 
@@ -278,6 +280,8 @@ class Scenario:
 
 
 def _words(value: object) -> str:
+    if isinstance(value, tuple) and value and isinstance(value[0], SLACStep):
+        return ", ".join(f"{step.do} {step.at}" for step in value)
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -64,35 +64,28 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
     try:
         with _quiet():
             await _player(scenario.layer)(scenario, target, verdict)
+        if (
+            verdict.result is Result.FAIL
+            and scenario.given
+            and not verdict.findings
+            and not _simulated(target)
+        ):
+            verdict.result = Result.INCONCLUSIVE
+            verdict.reasons.append(f"this counts only where {scenario.given}")
     except* NoTarget as group:  # out of the nursery of a session
         verdict.result = Result.INCONCLUSIVE
-        verdict.reasons += [str(error) for error in leaves(group)]
+        verdict.reasons += [str(error) for error in _leaves(group)]
         verdict.log += _said(target)
     verdict.seconds = trio.current_time() - started
     return verdict
 
 
-def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    """The exceptions in a group, of any depth."""
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            yield from leaves(error)
+            yield from _leaves(error)
         else:
             yield error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The disturbance is meant; its log would hide the verdict."""
-    loggers = [logging.getLogger(f"hlc_sim.{name}") for name in ("secc", "transport.sdp", "trust")]
-    before = [logger.disabled for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
-    try:
-        yield
-    finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
 
 
 Player = Callable[[Scenario, Target, Verdict], Awaitable[None]]
@@ -109,9 +102,12 @@ def _player(layer: Layer) -> Player:
             from . import layer_sdp
 
             return layer_sdp.play
+        case Layer.SLAC:
+            from . import layer_slac
+
+            return layer_slac.play
         case Layer.V2G:
             return _play
-    raise NotImplementedError(layer)
 
 
 async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
@@ -126,10 +122,6 @@ async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
         usual = await _health(scenario, target, verdict)
     for made in attempts:
         judge(scenario, made, usual, verdict)
-    conditional = scenario.given and not verdict.findings and not _simulated(target)
-    if verdict.result is Result.FAIL and conditional:
-        verdict.result = Result.INCONCLUSIVE
-        verdict.reasons.append(f"this counts only where {scenario.given}")
 
 
 async def attempt(
@@ -149,11 +141,13 @@ async def attempt(
     script = Script(steps, hold=expect.within + MARGIN if holds and steps else None)
     try:
         with _quiet():
-            made = await _converse(scenario, target, script, resume, store)
+            made = await _session(scenario, target, script, resume, store)
     except BaseExceptionGroup as group:
-        causes = list(leaves(group))
-        if len(causes) == 1 and isinstance(causes[0], NoTarget):
-            raise causes[0] from None
+        cause: BaseException = group
+        while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+            cause = cause.exceptions[0]
+        if isinstance(cause, NoTarget):
+            raise cause from None
         raise
     made.said = _said(target)
     if script.error is not None:
@@ -161,7 +155,21 @@ async def attempt(
     return made
 
 
-async def _converse(
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The disturbance is meant: what our own devices log of it would hide the verdict."""
+    loggers = [logging.getLogger(f"hlc_sim.{name}") for name in ("secc", "transport.sdp", "trust")]
+    before = [log.disabled for log in loggers]
+    for log in loggers:
+        log.disabled = True
+    try:
+        yield
+    finally:
+        for log, disabled in zip(loggers, before, strict=True):
+            log.disabled = disabled
+
+
+async def _session(
     scenario: Scenario,
     target: Target,
     script: Script,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Any
+
+from iso15118.slac import messages
 
 
 class Layer(StrEnum):
@@ -124,6 +127,81 @@ class SDPSettings:
         _hex("sdp.append", self.append)
         if self.count < 1 or self.copies < 1 or self.times < 0 or self.seconds < 0:
             raise ValueError("sdp: count and copies are at least 1, times and seconds at least 0")
+
+
+SLAC_MESSAGES: dict[str, type[Any]] = {
+    "CM_SLAC_PARM.REQ": messages.SlacParmReq,
+    "CM_SLAC_PARM.CNF": messages.SlacParmCnf,
+    "CM_START_ATTEN_CHAR.IND": messages.StartAttenCharInd,
+    "CM_MNBC_SOUND.IND": messages.MnbcSoundInd,
+    "CM_ATTEN_CHAR.IND": messages.AttenCharInd,
+    "CM_ATTEN_CHAR.RSP": messages.AttenCharRsp,
+    "CM_VALIDATE.REQ": messages.ValidateReq,
+    "CM_VALIDATE.CNF": messages.ValidateCnf,
+    "CM_SLAC_MATCH.REQ": messages.SlacMatchReq,
+    "CM_SLAC_MATCH.CNF": messages.SlacMatchCnf,
+}
+SLAC_DOES = ("drop", "silence", "repeat", "delay", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class SLACStep:
+    """One intervention, on the `occurrence`-th outgoing message `at` (0: on each)."""
+
+    at: str
+    do: str
+    """"drop"; "silence" from here on; "repeat" `count` times in all; "delay" by `seconds`; "replace" fields
+    (`set`) or leave out bytes at the end (`truncate`).
+    """
+    occurrence: int = 0
+    set: dict[str, Any] = field(default_factory=dict)
+    """New values by the names of `iso15118.slac.messages`; octets as hex."""
+    truncate: int = 0
+    seconds: float = 1.0
+    count: int = 2
+
+    def __post_init__(self) -> None:
+        if self.at not in SLAC_MESSAGES:
+            raise ValueError(f"at: {self.at!r} is not one of {', '.join(SLAC_MESSAGES)}")
+        if self.do not in SLAC_DOES:
+            raise ValueError(f"do: {self.do!r} is not one of {', '.join(SLAC_DOES)}")
+        if self.do == "replace" and not (self.set or self.truncate):
+            raise ValueError("do = 'replace' needs set or truncate")
+        self.values()
+
+    def values(self) -> dict[str, Any]:
+        """`set` as the fields of the message hold it."""
+        known = [item.name for item in fields(SLAC_MESSAGES[self.at])]
+        values: dict[str, Any] = {}
+        for name, value in self.set.items():
+            if name not in known:
+                raise ValueError(f"set: {self.at} has no field {name!r} (fields: {', '.join(known)})")
+            if isinstance(value, str):
+                _hex(f"set.{name}", value)
+                values[name] = bytes.fromhex(value)
+            else:
+                values[name] = tuple(value) if isinstance(value, list) else value
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class SLACSettings:
+    """What our side does wrong in the matching: steps of an otherwise correct EV or EVSE, or one of the
+    recipes of `hlc_sim.powerline.attacks`.
+    """
+
+    steps: tuple[SLACStep, ...] = ()
+    attack: str = ""
+    validate: bool = False
+    """The signal is weak enough for the EV to ask for validation (as EVCC we ask always)."""
+    validation: str = ""
+    """SECC: how we answer CM_VALIDATE.REQ: "toggles", "not-required" or "failure"."""
+
+    def __post_init__(self) -> None:
+        if bool(self.attack) and bool(self.steps):
+            raise ValueError("slac: steps and attack exclude each other")
+        if self.validation not in ("", "toggles", "not-required", "failure"):
+            raise ValueError(f"slac.validation: {self.validation!r} is no way to answer")
 
 
 def _hex(key: str, text: str) -> None:

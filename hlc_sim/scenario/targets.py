@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pki.hierarchy import Hierarchy
 
     from ..transport.tls import TLSConfig
+    from .matching import Bench
     from .model import Scenario
 
 
@@ -54,6 +55,9 @@ class _Both:
 
     async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
         raise NoTarget("an SECC sends no SDP requests")
+
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        raise NoTarget("SLAC scenarios need --iface, the interface of a powerline modem")
 
 
 class Target(Protocol):
@@ -92,6 +96,9 @@ class Target(Protocol):
     async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
         """Where an EVCC asks by SDP."""
 
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        """A powerline with the device on it. NoTarget if there is none."""
+
     @property
     def patience(self) -> float:
         """s to wait for an EVCC to come."""
@@ -129,8 +136,10 @@ class SimulatedSECC(_Both):
         default_factory=lambda: {sdp_messages.Security.TLS: 50000}
     )
     """Its ports, as SDP tells them."""
-    _stations: dict[object, Station] = field(default_factory=dict)
-    """Of the scenario being played: all its sessions go to the same one."""
+    slac: dict[str, Any] = field(default_factory=dict)
+    """Fields of `EvseSlacConfig`, and `exposed` for a modem that takes orders from the line."""
+    _running: tuple[object, StationConfig, Station] | None = None
+    """Sessions go to the same station as long as they want one of the same configuration."""
 
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
@@ -164,11 +173,15 @@ class SimulatedSECC(_Both):
         nursery.start_soon(sdp.answer, line.station, line.address, self.endpoints)
         return line
 
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        from .matching import simulated
+
+        return simulated(scenario, self.slac)
+
     def _one(self, kind: object, config: StationConfig, make: Callable[[], Station]) -> Station:
-        key = kind, id(config)
-        if key not in self._stations:
-            self._stations = {key: make()}
-        return self._stations[key]
+        if self._running is None or self._running[:2] != (kind, config):
+            self._running = kind, config, make()
+        return self._running[2]
 
     def _made(self, config: StationConfig) -> Station:
         return self.make(config) if self.make is not None else _station(config)
@@ -176,8 +189,8 @@ class SimulatedSECC(_Both):
 
 @dataclass
 class SimulatedEVCC(_Both):
-    """Our own EVCC, in memory. `tls` may change its TLS. After a session that it paused, the next one resumes
-    that.
+    """Our own EVCC, in memory. After a session that it paused, the next one resumes that. `tls` may change
+    its TLS.
     """
 
     role: Role = Role.EVCC
@@ -186,6 +199,8 @@ class SimulatedEVCC(_Both):
     tls: Retls | None = None
     check: Callable[[sdp_messages.Response, sdp_messages.Security], None] = sdp.check_security
     """What it makes of an SDP answer."""
+    slac: dict[str, Any] = field(default_factory=dict)
+    """Fields of `EvSlacConfig`."""
     _paused: PausedSession | None = None
 
     async def connect(
@@ -245,6 +260,11 @@ class SimulatedEVCC(_Both):
         nursery.start_soon(drive)
         return line
 
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        from .matching import simulated
+
+        return simulated(scenario, self.slac)
+
 
 def _in_memory(nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> trio.abc.Stream:
     from trio.testing import memory_stream_pair
@@ -298,6 +318,9 @@ class NetworkSECC(_Both):
         if self.interface is None:
             raise NoTarget(f"SDP scenarios need --iface, not the address of the {self.name}")
         return await InterfaceAsking.open(self.interface)
+
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        return _on_interface(self.interface, scenario)
 
     async def _discover(self, security: sdp_messages.Security) -> tuple[str, int, int, int]:
         assert self.interface is not None
@@ -353,10 +376,13 @@ class NetworkEVCC(_Both):
         return await self._accept(nursery, sdp_messages.Security.TLS, scenario.vehicle)
 
     async def answering(self, nursery: trio.Nursery, scenario: Scenario) -> Answering:
-        line = await InterfaceAnswering.open(self.interface, self.sdp_port)
+        opened = await InterfaceAnswering.open(self.interface, self.sdp_port)
         if self.trigger is not None:
             await nursery.start(self.trigger.run, _wish(scenario.vehicle))
-        return line
+        return opened
+
+    def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+        return _on_interface(self.interface, scenario)
 
     async def _accept(
         self, nursery: trio.Nursery, security: sdp_messages.Security, vehicle: VehicleConfig
@@ -388,6 +414,14 @@ class NetworkEVCC(_Both):
         assert self.trigger is not None
         await self.trigger.failed.wait()
         waiting.cancel()
+
+
+def _on_interface(interface: str | None, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+    if interface is None:
+        raise NoTarget("SLAC scenarios need --iface, the interface of a powerline modem")
+    from .matching import on_interface
+
+    return on_interface(interface, scenario)
 
 
 def _known(pki: Hierarchy | None) -> Hierarchy:
