@@ -17,9 +17,9 @@ from iso15118.session.charger import (
     Progress,
     ScheduleOffer,
     ScheduleRequest,
+    SiteWish,
     VehicleReport,
     Verdict,
-    Wish,
 )
 from iso15118.session.services import BPTChannel, EnergyMode, Family, GeneratorMode
 from iso15118.session.values import ACGrid, ACLimits, DCLimits, MeterReading, MobilityNeeds, PerPhase, total
@@ -250,10 +250,10 @@ class SimulatedCharger(Charger):
 
     # -- the site's wishes --
 
-    def wish(self, now: float) -> Wish | None:
+    def wish(self, now: float) -> SiteWish | None:
         self._advance(now)
         if not self.site.grid_present and not self._forming:
-            return Wish(EVSENotification.Terminate)
+            return SiteWish(EVSENotification.Terminate)
         elapsed = self._since_start
         for index, (start, wish) in enumerate(self.site.wishes):
             if elapsed >= start and index not in self._done_wishes:

@@ -19,7 +19,7 @@ from .errors import stop
 
 if TYPE_CHECKING:
     from ..transport.interface import Interface
-    from .options import Recording, Security
+    from .options import Recording, Secured
 
 log = logging.getLogger("hlc")
 
@@ -38,7 +38,7 @@ def run(
     role: Role,
     settings: object,
     interface: Interface | None,
-    security: Security,
+    security: Secured,
     recording: Recording,
 ) -> bool:
     """Run a side to the end, recorded if that is wanted; True if Ctrl-C ended it. Everything is closed

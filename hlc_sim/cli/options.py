@@ -138,7 +138,7 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Security:
+class Secured:
     """How the connection is secured: TLS with these files, or plain TCP in the laboratory.
 
     The options of the command line go before the table `[trust]` of a configuration file.

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from iso15118.messages.common_types import EVSENotification
-from iso15118.session.charger import Verdict, Wish
+from iso15118.session.charger import SiteWish, Verdict
 from iso15118.session.events import Role
 from iso15118.session.secc_config import energy_modes
 from iso15118.session.services import VAS
@@ -37,7 +37,7 @@ def _station(bench: Bench, *, mode: str = "", **parts: Any) -> StationConfig:
 
 
 async def _notified(bench: Bench, notification: EVSENotification, control: str | None = None) -> Attempt:
-    site = Site(wishes=((_WISH, Wish(notification, 5.0)),))
+    site = Site(wishes=((_WISH, SiteWish(notification, 5.0)),))
     return await bench.session(
         station=_station(bench, site=site), evcc={"charge_loops": _LOOPS}, control=control
     )

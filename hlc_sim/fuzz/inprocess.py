@@ -129,7 +129,9 @@ def _after(profile: str, prefix: int) -> _Scene:
     """The scene after `prefix` exchanges; to be copied, not used."""
     if prefix == 0:
         findings = _Findings()
-        return _Scene(Station(profile), Judge(findings, link=LinkFacts(lab=True), whole=True), findings)
+        return _Scene(
+            Station(profile), Judge(findings, link=LinkFacts(lab_plain_tcp=True), whole=True), findings
+        )
     scene = _copied(_after(profile, prefix - 1))
     step = walk(profile).exchanges[prefix - 1]
     response, scene.now = scene.station.answer(step.request, step.time, step.payload_type)
@@ -283,7 +285,7 @@ def _answers(request: Node, response: Node, session_id: bytes) -> list[Problem]:
 def _usual_findings(profile: str) -> frozenset[str]:
     """What the judge says of an undisturbed session: for `hlc check`, not for a fuzzer."""
     findings: list[Finding] = []
-    judge = Judge(findings.append, link=LinkFacts(lab=True))
+    judge = Judge(findings.append, link=LinkFacts(lab_plain_tcp=True))
     number = 0
     for step in walk(profile).exchanges:
         for time, sender, kind, message in (

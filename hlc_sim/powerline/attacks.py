@@ -31,7 +31,7 @@ from iso15118.slac import messages as m
 from . import layers_mme as lm
 from . import layers_vendor as lv
 from .host import Host, single_exceptions
-from .link import Link
+from .link import EthernetLink
 from .matching import Slac, _open
 from .modems import Modem
 from .wire import MalformedMme, build, packet, parse
@@ -173,7 +173,9 @@ def attack(name: str, against: Against, good: str) -> Callable[[Callable[..., An
 
 
 @asynccontextmanager
-async def attacker(interface: Link | str, permit: Permit, *, capture: Path) -> AsyncIterator[Attacker]:
+async def attacker(
+    interface: EthernetLink | str, permit: Permit, *, capture: Path
+) -> AsyncIterator[Attacker]:
     """An attacker on this interface; all frames go into the capture (pcap)."""
     permit.check()
     link = _open(interface)

@@ -47,7 +47,7 @@ from iso15118.slac import (
 from iso15118.slac.keys import Entropy
 
 from .host import FrameTap, Host, single_exceptions
-from .link import Link, LinkDown
+from .link import EthernetLink, LinkDown
 from .modems import Modem, detect
 from .wire import MalformedMme, build, parse
 
@@ -248,7 +248,7 @@ class Slac:
 # --- entry points -----------------------------------------------------------------------------------
 
 
-def _open(link: Link | str) -> Link:
+def _open(link: EthernetLink | str) -> EthernetLink:
     if not isinstance(link, str):
         return link
     from .rawsocket import RawLink
@@ -258,7 +258,7 @@ def _open(link: Link | str) -> Link:
 
 @asynccontextmanager
 async def _running(
-    link: Link | str,
+    link: EthernetLink | str,
     make: Callable[[Mac, Mac | None], EvSlac | EvseSlac],
     control_pilot: EvControlPilot | EvseControlPilot | None,
     modem: type[Modem] | None,
@@ -297,7 +297,7 @@ async def _running(
 
 @asynccontextmanager
 async def ev_slac(
-    link: Link | str,
+    link: EthernetLink | str,
     *,
     config: EvSlacConfig | None = None,
     control_pilot: EvControlPilot | None = None,
@@ -318,7 +318,7 @@ async def ev_slac(
 
 @asynccontextmanager
 async def evse_slac(
-    link: Link | str,
+    link: EthernetLink | str,
     *,
     config: EvseSlacConfig | None = None,
     control_pilot: EvseControlPilot | None = None,
@@ -337,7 +337,7 @@ async def evse_slac(
 
 
 async def match_ev(
-    interface: Link | str,
+    interface: EthernetLink | str,
     *,
     config: EvSlacConfig | None = None,
     control_pilot: EvControlPilot | None = None,
@@ -350,7 +350,7 @@ async def match_ev(
 
 
 async def match_evse(
-    interface: Link | str,
+    interface: EthernetLink | str,
     *,
     config: EvseSlacConfig | None = None,
     control_pilot: EvseControlPilot | None = None,

@@ -24,7 +24,7 @@ _GONE = (errno.ENETDOWN, errno.ENODEV, errno.ENXIO)
 
 
 class RawLink:
-    """Frames of one EtherType (None: all) on one interface; a ``Link``.
+    """Frames of one EtherType (None: all) on one interface; an ``EthernetLink``.
 
     Reads in bursts of at most ``burst`` frames and then lets timers have their turn: a loop that drains the
     socket without bound makes the 200 ms timers of the matching late under a flood.

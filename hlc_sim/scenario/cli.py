@@ -66,7 +66,9 @@ def list_(pattern: Pattern = "*", file: Files = None) -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(metavar="NAME")], file: Files = None) -> None:
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name or pattern.")], file: Files = None
+) -> None:
     """What a scenario does, where it was seen, and what a sound device does."""
     from ..cli.errors import readable
 

@@ -74,7 +74,7 @@ class Watched(trio.abc.HalfCloseableStream):
     def __init__(self, inner: trio.abc.Stream, ours: Role, *, lab: bool) -> None:
         self.inner = inner
         self.record = Record(ours, trio.current_time())
-        self._judge = Judge(self.record.findings.append, link=LinkFacts(lab=lab), whole=True)
+        self._judge = Judge(self.record.findings.append, link=LinkFacts(lab_plain_tcp=lab), whole=True)
         self._decoder = Decoder()
         self._parsers: dict[Role, FrameParser | None] = {role: FrameParser() for role in Role}
         self._ours = ours

@@ -119,7 +119,7 @@ class Checker:
     def _judge(self, connection: int) -> Judge:
         judge = self._judges.get(connection)
         if judge is None:
-            link = LinkFacts(tls=self._tls_given, lab=self._lab)
+            link = LinkFacts(tls=self._tls_given, lab_plain_tcp=self._lab)
             judge = Judge(self._tell, connection=connection, profile=self._profile, link=link)
             judge.context.sdp_tls_asked = self._tls_asked
             if self._link_up is not None:

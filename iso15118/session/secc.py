@@ -25,7 +25,7 @@ from . import secc_energy, secc_loop, secc_setup, sequence
 from .charger import Charger
 from .events import Deviations, Severity
 from .fillers import failed
-from .secc_config import Closing, Entropy, Link, PausedSession, SECCConfig, SessionStore, Trust, bind
+from .secc_config import Closing, Entropy, LinkSecurity, PausedSession, SECCConfig, SessionStore, Trust, bind
 from .secc_context import NEW_SESSION, Context, Refusal
 from .sequence import Phase, State, Violation, name_of, stem
 from .streams import fits, payload_type_of
@@ -96,7 +96,7 @@ class SECC:
         self,
         config: SECCConfig,
         charger: Charger,
-        link: Link,
+        link: LinkSecurity,
         *,
         entropy: Entropy,
         store: SessionStore,

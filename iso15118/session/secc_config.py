@@ -35,7 +35,7 @@ Entropy = Callable[[int], bytes]
 """Gives that many bytes from a cryptographically secure source [V2G20-835]."""
 
 
-class Link(Struct, frozen=True):
+class LinkSecurity(Struct, frozen=True):
     """The connection that carries the session."""
 
     tls: bool = True

@@ -21,7 +21,7 @@ from iso15118.messages.common_types import (
 )
 from iso15118.messages.xmldsig import X509IssuerSerial
 from iso15118.session.fillers import RESPONSE_OF, _fillers
-from iso15118.session.secc_config import Link, SECCConfig, SessionStore, Trust, energy_modes
+from iso15118.session.secc_config import LinkSecurity, SECCConfig, SessionStore, Trust, energy_modes
 from iso15118.session.sequence import State
 from iso15118.session.services import Family, ServiceID
 from iso15118.session.timers import RELAXED
@@ -50,7 +50,7 @@ class Client:
         charger: BenchCharger | None = None,
         *,
         family: Family = Family.DC,
-        link: Link | None = None,
+        link: LinkSecurity | None = None,
         store: SessionStore | None = None,
         trust: Trust | None = None,
         seed: int = 1,

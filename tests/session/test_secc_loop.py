@@ -15,7 +15,7 @@ from iso15118.messages.common_types import (
     Receipt,
     ResponseCode,
 )
-from iso15118.session.charger import ACOutput, ScheduleRequest, Wish
+from iso15118.session.charger import ACOutput, ScheduleRequest, SiteWish
 from iso15118.session.events import Role, Severity
 from iso15118.session.schedules import flat_tuple, power_schedule, schedule_tuple
 from iso15118.session.secc_config import Closing, SECCConfig, Trust, energy_modes
@@ -361,7 +361,7 @@ def test_a_receipt_comes_with_the_meter():
 
 def metering(verify: bool | None = True, **config: Any) -> Client:
     made = in_loop(
-        charger=BenchCharger(wish_at=lambda now: Wish(EVSENotification.MeteringConfirmation)), **config
+        charger=BenchCharger(wish_at=lambda now: SiteWish(EVSENotification.MeteringConfirmation)), **config
     )
     made.secc.context.trust = Trust(
         verify_metering=None if verify is None else lambda request, contract: verify

@@ -17,7 +17,7 @@ from iso15118.messages._declare import Node
 from iso15118.messages.common_types import MessageHeader, RationalNumber, ResponseCode
 from iso15118.session.charger import Verdict
 from iso15118.session.fillers import RESPONSE_OF, failed
-from iso15118.session.secc_config import Closing, Link, SECCConfig, SessionStore, energy_modes
+from iso15118.session.secc_config import Closing, LinkSecurity, SECCConfig, SessionStore, energy_modes
 from iso15118.session.services import INTERNET, PARKING_STATUS, Family, ServiceID
 from iso15118.session.streams import fits, payload_type_of
 from iso15118.session.timers import RELAXED
@@ -258,7 +258,7 @@ def test_parameter_sets_are_chosen_by_id_and_not_by_their_order(order):
 
 def test_bogus_feedback_of_the_contactor_does_not_confuse_a_session():
     """DONE for power that was never asked for, ONGOING for power that is off."""
-    client = Client(link=Link()).to_prepared()
+    client = Client(link=LinkSecurity()).to_prepared()
     client.charger.stop_delays = 3
     client.send_all(["PowerDeliveryReq(Start)", client.loop, "PowerDeliveryReq(Start)", client.loop])
     client.send_all(["PowerDeliveryReq(Stop)", "SessionStopReq"])

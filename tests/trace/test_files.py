@@ -147,7 +147,8 @@ def test_the_commands_bound_their_trace(
     def tracing(directory: Path, _role: Role, **header: object) -> None:
         raise Asked(directory, header["max_bytes"])
 
-    monkeypatch.setattr(importlib.import_module(f"hlc_sim.cli.{command}"), "tracing", tracing)
+    home = "demo" if command == "demo" else "common"
+    monkeypatch.setattr(importlib.import_module(f"hlc_sim.cli.{home}"), "tracing", tracing)
     arguments = [command, "--lab-plain-tcp", "--trace-max-mb", "2"]
     result = CliRunner().invoke(app, [*arguments, "--trace", str(tmp_path)])
     assert isinstance(result.exception, Asked)

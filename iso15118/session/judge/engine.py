@@ -186,7 +186,9 @@ class Judge:
 
     def link(self, facts: LinkFacts) -> None:
         """What became known of the link; before supportedAppProtocol, if it is to count."""
-        self.context.link = dataclasses.replace(facts, lab=facts.lab or self.context.link.lab)
+        self.context.link = dataclasses.replace(
+            facts, lab_plain_tcp=facts.lab_plain_tcp or self.context.link.lab_plain_tcp
+        )
 
     def link_up(self, time: float) -> None:
         """When the data link came up, or the earliest sign that it was."""

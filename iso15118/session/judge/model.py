@@ -91,7 +91,7 @@ class LinkFacts:
     group: str = ""
     mutual: bool | None = None
     """Both sides sent a certificate."""
-    lab: bool = False
+    lab_plain_tcp: bool = False
     """The user asked for -20 without TLS, so that is not to be judged."""
 
 
