@@ -1,9 +1,10 @@
-"""Pages that are a table of the code: timers, the judge's rules, services, broken certificates."""
+"""Pages that are a table of the code: timers, the judge's rules, broken certificates, scenarios and cases."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hlc_sim.conformance import suite
 from hlc_sim.scenario import library
 from iso15118.session.judge import RULES
 from iso15118.session.timers import TIMERS
@@ -18,6 +19,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "rules.md", rules()
     yield "broken-certificates.md", broken_certificates()
     yield "scenarios.md", scenarios()
+    yield "conformance.md", conformance()
 
 
 def timers() -> str:
@@ -91,3 +93,28 @@ def scenarios() -> str:
         "# Scenarios\n\nGenerated from the library; `hlc scenario run NAME` runs one against a device.\n\n"
         f"{table(head, rows)}"
     )
+
+
+def conformance() -> str:
+    parts = [
+        "# Conformance cases\n\n"
+        "Generated from the suite; `hlc conformance --list` prints the same. *Needs* are keys of the\n"
+        'capability file; without one of them a case is "not applicable". Cases in italics run only with\n'
+        "`--thorough`.\n"
+    ]
+    groups = dict.fromkeys((case.tests, case.group) for case in suite().values())
+    head = ("Case", "What is done or looked at", "What a sound device does", "Requirements", "Needs")
+    for tests, group in sorted(groups):
+        rows = [
+            (
+                f"*`{case.id}`*" if case.thorough else f"`{case.id}`",
+                case.title,
+                case.sound,
+                ", ".join(case.requirements),
+                ", ".join(case.needs),
+            )
+            for case in suite().values()
+            if case.tests is tests and case.group is group
+        ]
+        parts.append(f"## {tests.value}: {group.value}\n\n{table(head, rows)}")
+    return "\n".join(parts)
