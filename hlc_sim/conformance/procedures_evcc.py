@@ -303,6 +303,63 @@ async def no_power_before_the_voltages_match(bench: Bench) -> None:
             expect(last.ev_processing == "Finished", "PowerDeliveryReq(Start) while pre-charge was Ongoing")  # type: ignore[union-attr]
 
 
+@procedure(Group.VALUES, "DC_PreChargeRes", needs=("service:dc",))
+async def pre_charge_takes_a_look_at_the_voltage(bench: Bench) -> None:
+    """The pre-charge voltage stays at 10 V: what the EV says at once.
+
+    Stays Ongoing; it does not say Finished in the first second.
+    """
+    step = replace("DC_PreChargeRes", 0, set={"evse_present_voltage": 10})
+    made = await bench.session((step,), mode="dc", station=_station(bench, mode="dc"))
+    asked = [frame for frame in made.record.seen if frame.name == "DC_PreChargeReq"]
+    for frame in asked:
+        early = frame.time - asked[0].time <= 1.0
+        said = frame.message.ev_processing  # type: ignore[union-attr]
+        expect(not early or said == "Ongoing", "pre-charge was Finished at 10 V")
+
+
+@procedure(Group.SERVICES, "ScheduleExchangeRes", needs=("service:dc", "control:scheduled"))
+async def the_tuple_that_is_offered(bench: Bench) -> None:
+    """The only schedule tuple has the id 4077.
+
+    Selects that one.
+    """
+    step = replace("ScheduleExchangeRes", 0, set={"control_mode.schedule_tuple[0].schedule_tuple_id": 4077})
+    station = _station(bench, mode="dc")
+    made = await bench.session((step,), mode="dc", control="scheduled", station=station)
+    profiles = [m.ev_power_profile for m in messages(made, "PowerDeliveryReq") if m.ev_power_profile]
+    expect(profiles, f"no power profile: {made.ended}")
+    chosen = profiles[0].control_mode.selected_schedule_tuple_id
+    expect(chosen == 4077, f"tuple {chosen} was selected, 4077 was offered")
+
+
+def _schedule_entry(name: str, title: str, path: str, value: object) -> None:
+    """A case for one extreme value in the schedule."""
+
+    async def case(bench: Bench) -> None:
+        entries = "power_schedule_entries.power_schedule_entry[0]"
+        at = f"control_mode.schedule_tuple[0].charging_schedule.power_schedule.{entries}.{path}"
+        station = _station(bench, mode="dc")
+        step = replace("ScheduleExchangeRes", set={at: value})
+        await bench.session((step,), mode="dc", control="scheduled", station=station)
+
+    case.__doc__ = f"{title}.\n\nGoes on, or ends the session in good order; it must not crash or hang."
+    procedure(
+        Group.VALUES,
+        "ScheduleExchangeRes",
+        needs=("service:dc", "control:scheduled"),
+        name=f"schedule-{name}",
+    )(case)
+
+
+_schedule_entry("duration-zero", "The only entry of the power schedule lasts 0 s", "duration", 0)
+_schedule_entry("power-zero", "The power schedule is of 0 W", "power", 0)
+_schedule_entry("power-negative", "The power schedule is of -11 kW", "power", -11_000)
+_schedule_entry(
+    "power-huge", "The power schedule is beyond all use", "power", {"exponent": 127, "value": 32767}
+)
+
+
 @procedure(Group.FIELDS, "supportedAppProtocolReq")
 async def sessions_one_after_another(bench: Bench) -> None:
     """Three sessions one after another.
