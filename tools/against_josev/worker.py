@@ -46,10 +46,10 @@ class Worker:
         self._side, self._iface = args.side, args.iface
         self._ours = OurSide.load(args.vehicle, args.station)
         self._capabilities = Capabilities.load(args.capabilities)
-        self._tls = None
+        self._tls, self._pki = None, None
         if args.pki is not None:
-            make = vehicle_of if args.side == "secc" else station_of
-            self._tls = make(Hierarchy.load(args.pki)).tls
+            self._pki = Hierarchy.load(args.pki)
+            self._tls = (vehicle_of if args.side == "secc" else station_of)(self._pki).tls
             self._capabilities.tls = True
         self._shelf = Shelf()
         self._plug = _PLUG + shlex.quote(str(args.fifo))
@@ -65,12 +65,12 @@ class Worker:
 
     def _target(self, _role: Role) -> Charger | NetworkEVCC:
         if self._side == "secc":
-            charger = Charger(interface=self._iface, tls=self._tls)
+            charger = Charger(interface=self._iface, tls=self._tls, pki=self._pki)
             self._made.append(charger)
             return charger
         trigger = Trigger(self._plug)
         self._made.append(trigger)
-        return NetworkEVCC(self._iface, self._tls, patience=_PATIENCE, trigger=trigger)
+        return NetworkEVCC(self._iface, self._tls, self._pki, patience=_PATIENCE, trigger=trigger)
 
     def _scenario(self, name: str) -> dict[str, Any]:
         scenario = library()[name]
