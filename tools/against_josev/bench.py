@@ -56,8 +56,8 @@ def cases(what: str, side: str, patterns: Sequence[str], exclude: Sequence[str],
 
 
 def _scenarios(tls: bool) -> dict[str, Role]:
-    """Those for services that Josev has, on layers that the cable has."""
-    layers = {Layer.V2G, Layer.SDP} | ({Layer.TLS} if tls else set())
+    """Those for services that Josev has: of messages, or with `tls` of discovery and handshake."""
+    layers = (Layer.SDP, Layer.TLS) if tls else (Layer.V2G,)
     return {
         name: item.tests
         for name, item in library().items()
@@ -283,7 +283,11 @@ def main() -> int:
     parser.add_argument("pattern", nargs="*", default=["*"], metavar="PATTERN", help="names of cases [*]")
     parser.add_argument("--side", choices=["secc", "evcc"], help="the side that Josev is")
     parser.add_argument("--what", choices=["scenario", "conformance"], default="scenario")
-    parser.add_argument("--tls", action="store_true", help="over TLS 1.3, on certificates made for the run")
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="over TLS 1.3, on certificates made for the run; of the scenarios those in SDP and TLS",
+    )
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN")
     parser.add_argument("--jobs", type=int, default=1, help="pairs of namespaces at once")
     parser.add_argument(
