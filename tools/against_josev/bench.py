@@ -8,6 +8,7 @@ import fnmatch
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -308,6 +309,7 @@ def main() -> int:
     print(f"{len(names)} cases, {len(have)} are done already", file=sys.stderr)
     if not names:
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         check_machine()
         with args.out.open("a") as out:
