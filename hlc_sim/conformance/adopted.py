@@ -76,6 +76,8 @@ def _case(group: Group, name: str, scenario: Scenario) -> Case:
         needs.append(f"control:{scenario.vehicle.control}")
     if scenario.layer is not Layer.V2G:
         needs.append(scenario.layer.value)
+    if scenario.layer is Layer.SDP:
+        needs.append("tls")  # it is asked for, and answered with
     if scenario.tls is not None and scenario.tls.pnc:
         needs.append("pnc")
         if not scenario.tls.contracts or scenario.tls.provisioning:

@@ -51,6 +51,12 @@ def class_named(name: str) -> type[Node]:
     return known[name]
 
 
+_ALSO_NEEDED: Mapping[str, Mapping[str, Any]] = {
+    # With Finished, Start needs a power profile: some stacks drop the message before they look at its order
+    "PowerDeliveryReq": {"ev_processing": "Ongoing"},
+}
+
+
 def build(name: str, header: MessageHeader | None, values: Mapping[str, Any] | None = None) -> Node:
     """A message with the least it must have, then `values` by path."""
     cls = class_named(name)
@@ -59,7 +65,7 @@ def build(name: str, header: MessageHeader | None, values: Mapping[str, Any] | N
         fields["header"] = header or MessageHeader(session_id=bytes(8), timestamp=0)
     if "response_code" in cls.__struct_fields__ and "response_code" not in fields:
         fields["response_code"] = next(iter(_hint(cls, "response_code")))
-    return change(cls(**fields), values or {})
+    return change(cls(**fields), {**_ALSO_NEEDED.get(name, {}), **(values or {})})
 
 
 def change(message: Node, values: Mapping[str, Any], unset: Sequence[str] = ()) -> Node:
