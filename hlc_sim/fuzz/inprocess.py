@@ -226,7 +226,7 @@ def _secc(case: Case) -> list[Problem]:
             observe(now, Role.SECC, payload_type, response)
             answers.add(scene.frames)
             after_sap = True
-            problems += _answers(message, response, secc.session_id)
+            problems += _answers(case.profile, message, response, secc.session_id)
             refused = refused or _failed(response)
     secc.disconnected(now)
     return problems + _judged(findings, Role.SECC, answers, case.profile)
@@ -287,7 +287,7 @@ def _sound(message: Node, payload_type: int) -> list[Problem]:
     return found
 
 
-def _answers(request: Node, response: Node, session_id: bytes) -> list[Problem]:
+def _answers(profile: str, request: Node, response: Node, session_id: bytes) -> list[Problem]:
     if stem(name_of(request)) != stem(name_of(response)):
         text = f"{name_of(response)} answers {name_of(request)}"
         return [Problem("wrong answer", f"wrong answer/{name_of(response)}", text)]
@@ -295,6 +295,12 @@ def _answers(request: Node, response: Node, session_id: bytes) -> list[Problem]:
         return [
             Problem("wrong answer", "wrong answer/session id", f"{name_of(response)} under another SessionID")
         ]
+    if isinstance(request, SupportedAppProtocolReq) and isinstance(response, SupportedAppProtocolRes):
+        served: Any = walk(profile).exchanges[0].request
+        chosen = {offer.schema_id: offer.protocol_namespace for offer in request.app_protocol}
+        agreed = chosen.get(response.schema_id) if response.schema_id is not None else None
+        if agreed is not None and agreed != served.app_protocol[0].protocol_namespace:
+            return [Problem("wrong answer", "wrong answer/protocol", f"agrees on {agreed[:80]!r}")]
     return []
 
 
@@ -332,7 +338,7 @@ _ECHOED = ("SessionID", "ServiceID", "ParameterSetID", "SelectedScheduleTupleID"
 def _heard(profile: str, prefix: int) -> Judge:
     """A judge who has heard that many exchanges; to be copied, not used."""
     if prefix == 0:
-        return Judge(_Findings(), link=LinkFacts(lab=True), whole=True)
+        return Judge(_Findings(), link=LinkFacts(lab_plain_tcp=True), whole=True)
     judge = _listening(_heard(profile, prefix - 1), _Findings())
     step = walk(profile).exchanges[prefix - 1]
     judge.frame(Observed(2 * prefix - 1, step.time, Role.EVCC, step.payload_type, step.request))
