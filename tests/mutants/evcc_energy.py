@@ -98,7 +98,7 @@ def _(plant: Plant) -> None:
 def _(plant: Plant) -> None:
     def supply(sound: Any, self: Transfer, response: Any) -> Supply:
         found: Supply = sound(self, response)
-        return found._replace(charge_power=math.inf, active_power=None)
+        return dataclasses.replace(found, charge_power=math.inf, active_power=None)
 
     plant.around(Transfer, "_ac_supply", supply)
 
