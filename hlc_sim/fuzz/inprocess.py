@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from iso15118 import exi, v2gtp
 from iso15118.messages._declare import Node
-from iso15118.messages.common_types import V2GResponse
+from iso15118.messages.app_protocol import SupportedAppProtocolReq, SupportedAppProtocolRes
+from iso15118.messages.common_types import V2GRequest, V2GResponse
 from iso15118.messages.validation import validate
 from iso15118.session.evcc_steps import (
     ConnectionLost,
@@ -143,7 +144,7 @@ def _after(profile: str, prefix: int) -> _Scene:
 
 def _copied(scene: _Scene) -> _Scene:
     """A scene to play on, much faster than to play it again: copies what a session changes."""
-    station, judge = _twin(scene.station), _twin(scene.judge)
+    station = _twin(scene.station)
     station.secc, context = _twin(station.secc), _twin(station.secc.context)
     station.secc.context = context
     # Several times as fast as deepcopy, and a scene is copied thousands of times.
@@ -152,13 +153,19 @@ def _copied(scene: _Scene) -> _Scene:
         setattr(context, name, value)
     station.charger = context.charger  # type: ignore[assignment]
     findings = _Findings(scene.findings)
+    return _Scene(station, _listening(scene.judge, findings), findings, scene.now, scene.frames)
+
+
+def _listening(judge: Judge, findings: _Findings) -> Judge:
+    """A judge who has heard the same, and tells to `findings`."""
+    judge = _twin(judge)
     judge.context, judge.outcome, judge._clock = (
         _twin(judge.context),
         _twin(judge.outcome),
         _twin(judge._clock),
     )
     judge._tell, judge._clock.report = findings, judge._late
-    return _Scene(station, judge, findings, scene.now, scene.frames)
+    return judge
 
 
 def _twin(thing: T) -> T:
@@ -180,7 +187,7 @@ def _secc(case: Case) -> list[Problem]:
     observe = scene.observe
     answers: set[int] = set()
     parser = v2gtp.FrameParser()
-    after_sap = case.prefix > 0
+    after_sap, refused = case.prefix > 0, False
     for data in case.frames:
         parser.feed(data)
         now += _STEP
@@ -206,11 +213,11 @@ def _secc(case: Case) -> list[Problem]:
                 continue
             response, now = station.answer(message, now, frame.payload_type)
             if response is None:
-                if secc.closing is None:
+                if was_closing is None and (secc.closing is None or isinstance(message, _REQUESTS)):
                     name = name_of(message)
                     problems.append(Problem("no answer", f"no answer/{name}", f"no answer to {name}"))
                 continue
-            if was_closing is not None:
+            if was_closing is not None or refused:
                 problems.append(
                     Problem("after close", f"after close/{name_of(response)}", "an answer after the end")
                 )
@@ -219,15 +226,25 @@ def _secc(case: Case) -> list[Problem]:
             observe(now, Role.SECC, payload_type, response)
             answers.add(scene.frames)
             after_sap = True
-            problems += _answers(message, response, secc.session_id)
+            problems += _answers(case.profile, message, response, secc.session_id)
+            refused = refused or _failed(response)
     secc.disconnected(now)
-    known = _usual_findings(case.profile)
-    for finding in findings:
-        if finding.offender is Role.SECC and finding.severity is Severity.ERROR and finding.frame in answers:
-            key = f"judge/{finding.rule.id}/{finding.message}"
-            if key not in known and finding.rule.id not in _NOT_FOR_FUZZING:
-                problems.append(Problem("wrong answer", key, str(finding)[:400]))
-    return problems
+    return problems + _judged(findings, Role.SECC, answers, case.profile)
+
+
+def _judged(findings: _Findings, offender: Role, frames: set[int], profile: str) -> list[Problem]:
+    """What the judge says of these frames of the device."""
+    known = _usual_findings(profile)
+    kind = "wrong answer" if offender is Role.SECC else "wrong request"
+    return [
+        Problem(kind, key, str(finding)[:400])
+        for finding in findings
+        if finding.offender is offender
+        and finding.severity is Severity.ERROR
+        and finding.frame in frames
+        and (key := f"judge/{finding.rule.id}/{finding.message}") not in known
+        and finding.rule.id not in _NOT_FOR_FUZZING
+    ]
 
 
 def _decoded(frame: v2gtp.Frame, after_sap: bool) -> tuple[Any, str]:
@@ -270,7 +287,7 @@ def _sound(message: Node, payload_type: int) -> list[Problem]:
     return found
 
 
-def _answers(request: Node, response: Node, session_id: bytes) -> list[Problem]:
+def _answers(profile: str, request: Node, response: Node, session_id: bytes) -> list[Problem]:
     if stem(name_of(request)) != stem(name_of(response)):
         text = f"{name_of(response)} answers {name_of(request)}"
         return [Problem("wrong answer", f"wrong answer/{name_of(response)}", text)]
@@ -278,6 +295,12 @@ def _answers(request: Node, response: Node, session_id: bytes) -> list[Problem]:
         return [
             Problem("wrong answer", "wrong answer/session id", f"{name_of(response)} under another SessionID")
         ]
+    if isinstance(request, SupportedAppProtocolReq) and isinstance(response, SupportedAppProtocolRes):
+        served: Any = walk(profile).exchanges[0].request
+        chosen = {offer.schema_id: offer.protocol_namespace for offer in request.app_protocol}
+        agreed = chosen.get(response.schema_id) if response.schema_id is not None else None
+        if agreed is not None and agreed != served.app_protocol[0].protocol_namespace:
+            return [Problem("wrong answer", "wrong answer/protocol", f"agrees on {agreed[:80]!r}")]
     return []
 
 
@@ -302,6 +325,8 @@ _NOT_FOR_FUZZING = (*UNCLEAR, "loop.ev-limits", "session.id-fresh")
 power stage delivers, which takes its time to follow a limit, and fresh SessionIDs, which are not to be had
 from repeatable entropy.
 """
+_REQUESTS = (V2GRequest, SupportedAppProtocolReq)
+"""What is always answered, by a refusal if need be, before the connection closes."""
 _ECHOED = ("SessionID", "ServiceID", "ParameterSetID", "SelectedScheduleTupleID")
 """Elements that an EVCC repeats as the SECC gave them, in the schema's range or not."""
 
@@ -309,9 +334,24 @@ _ECHOED = ("SessionID", "ServiceID", "ParameterSetID", "SelectedScheduleTupleID"
 # -- EVCC ----------------------------------------------------------------------------------------------------
 
 
+@cache
+def _heard(profile: str, prefix: int) -> Judge:
+    """A judge who has heard that many exchanges; to be copied, not used."""
+    if prefix == 0:
+        return Judge(_Findings(), link=LinkFacts(lab_plain_tcp=True), whole=True)
+    judge = _listening(_heard(profile, prefix - 1), _Findings())
+    step = walk(profile).exchanges[prefix - 1]
+    judge.frame(Observed(2 * prefix - 1, step.time, Role.EVCC, step.payload_type, step.request))
+    judge.frame(Observed(2 * prefix, step.answered, Role.SECC, step.reply_type, step.response))
+    return judge
+
+
 def _evcc(case: Case) -> list[Problem]:
     generator = new_evcc(case.profile).run()
     exchanges = case.walk.exchanges
+    findings = _Findings()
+    judge = _listening(_heard(case.profile, case.prefix), findings)
+    frame, requests = 2 * case.prefix, set[int]()
     later = {name_of(step.request): step for step in exchanges}
     parser = v2gtp.FrameParser()
     problems: list[Problem] = []
@@ -324,7 +364,11 @@ def _evcc(case: Case) -> list[Problem]:
             reply = Reply(now)
             if isinstance(step, Send | Post):
                 request = step.request
+                if said >= case.prefix:
+                    frame += 1
+                    judge.frame(Observed(frame, now, Role.EVCC, step.payload_type, request))
                 if said > case.prefix:
+                    requests.add(frame)
                     problems += [
                         problem
                         for problem in _sound(request, step.payload_type)
@@ -346,6 +390,10 @@ def _evcc(case: Case) -> list[Problem]:
                         fault = ConnectionLost("the fuzzer has no answer")
                     else:
                         reply = Reply(now, known.response)
+                if said >= case.prefix and reply.message is not None:
+                    frame += 1
+                    judge.frame(Observed(frame, now, Role.SECC, step.payload_type, reply.message))
+                    over = over or _ending(request, reply.message)
                 said += 1
             elif isinstance(step, Receive):
                 fault = ConnectionLost("nothing on this stream")
@@ -354,7 +402,7 @@ def _evcc(case: Case) -> list[Problem]:
                 reply = Reply(now)
             step = generator.send(reply) if fault is None else generator.throw(fault)
     except StopIteration:
-        return problems
+        return problems + _judged(findings, Role.EVCC, requests, case.profile)
     generator.close()
     return [*problems, Problem("hang", f"hang/EVCC/{type(step).__name__}", f"no end after {STEPS} steps")]
 
@@ -378,7 +426,22 @@ def _injected(
         if "no known message" in why:
             return Reply(now), ConnectionLost("only a frame of an unknown type came"), over
         return Reply(now), MalformedMessage(why), "an undecodable message"
-    code = str(getattr(message, "response_code", ""))
-    if code.startswith("FAILED"):
-        over = f"{name_of(message)} {code}"
     return Reply(now, message), None, over
+
+
+def _ending(request: Node, response: Node) -> str:
+    """What in a response ends the session for every EVCC; empty if nothing does."""
+    name = name_of(response)
+    if _failed(response):
+        return f"FAILED {name}"
+    if stem(name) != stem(name_of(request)) or isinstance(response, _REQUESTS):
+        return f"{name} in answer to {name_of(request)}"
+    if isinstance(request, SupportedAppProtocolReq) and isinstance(response, SupportedAppProtocolRes):
+        offered = [offer.schema_id for offer in request.app_protocol]
+        if response.schema_id is not None and response.schema_id not in offered:
+            return f"SchemaID {response.schema_id} of {offered}"
+    return ""
+
+
+def _failed(response: Node) -> bool:
+    return str(getattr(response, "response_code", "")).casefold().startswith("failed")

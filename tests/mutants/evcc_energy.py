@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from iso15118.session.evcc_prepare import Preparation
 from iso15118.session.evcc_setup import Setup
 from iso15118.session.services import ServiceID
 from iso15118.session.values import ACLimits, DCLimits
-from iso15118.session.vehicle import DCTarget
+from iso15118.session.vehicle import Supply
 
 from .model import Kind, Plant, evcc_defect
 
@@ -89,17 +90,17 @@ def _(plant: Plant) -> None:
 
 
 @evcc_defect(
-    "evcc-above-evse-limits",
+    "evcc-ac-overdraw",
     Kind.CHECK,
-    "the set-point ignores the EVSE's limits",
-    seen="a set-point above the limit that was stated",
+    "the on-board charger follows neither the EVSE's set-point nor its limits",
+    unseen="what it draws takes its time, so that no single request is wrong",
 )
 def _(plant: Plant) -> None:
-    def target(self: Transfer, limits: DCLimits, voltage: float) -> DCTarget:
-        wanted = self.vehicle.dc_target(self.now)
-        return DCTarget(voltage=wanted.voltage, current=min(wanted.current, limits.max_charge_current))
+    def supply(sound: Any, self: Transfer, response: Any) -> Supply:
+        found: Supply = sound(self, response)
+        return dataclasses.replace(found, charge_power=math.inf, active_power=None)
 
-    plant.attribute(Transfer, "dc_target", target)
+    plant.around(Transfer, "_ac_supply", supply)
 
 
 @evcc_defect(

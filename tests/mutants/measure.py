@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 
 from .conforming import conform
 from .fuzzing import CASES, Found, fuzz
@@ -17,7 +18,9 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants.measure", description=__doc__)
     parser.add_argument("--suite", choices=("conformance", "fuzz"), required=True)
-    parser.add_argument("--only", metavar="TEXT", default="", help="Defects with this in their name.")
+    parser.add_argument(
+        "--only", metavar="PATTERN", nargs="+", default=["*"], help="Defects with such a name, as 'evcc-*'."
+    )
     parser.add_argument(
         "--cases", type=int, default=CASES, help="Fuzz cases for each defect. [default: %(default)s]"
     )
@@ -25,7 +28,9 @@ def main() -> None:
         "--all", action="store_true", help="Fuzz also for the defects that a fuzzer cannot see."
     )
     options = parser.parse_args()
-    chosen = [mutant for mutant in MUTANTS if options.only in mutant.name]
+    chosen = [
+        mutant for mutant in MUTANTS if any(fnmatchcase(mutant.name, pattern) for pattern in options.only)
+    ]
     if options.suite == "fuzz":
         chosen = [mutant for mutant in chosen if mutant.fuzz or options.all]
         rows = _measured(chosen, lambda mutant: fuzz(mutant, options.cases))
