@@ -383,7 +383,7 @@ async def two_EVs_at_once(bench: Bench) -> None:
 
     async def second(link: object, payload_type: int, message: object) -> None:
         from iso15118 import exi
-        from iso15118.messages._declare import Node
+        from iso15118.messages.declare import Node
 
         from ..transport.link import Link
 
