@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import trio
 
 from iso15118 import v2gtp
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session.charger import Charger
 from iso15118.session.events import Deviation, Role
 from iso15118.session.secc import SECC

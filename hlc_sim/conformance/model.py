@@ -97,6 +97,8 @@ class Case:
 
 
 class Result(StrEnum):
+    """What became of a case."""
+
     PASS = "pass"
     FAIL = "fail"
     KNOWN = "known failure"

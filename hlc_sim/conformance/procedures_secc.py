@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import trio
 
 from iso15118 import exi
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session.charger import Verdict
 from iso15118.session.evcc_steps import PausedSession
 from iso15118.session.events import Role

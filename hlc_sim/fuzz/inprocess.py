@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from iso15118 import exi, v2gtp
-from iso15118.messages._declare import Node
 from iso15118.messages.app_protocol import SupportedAppProtocolReq, SupportedAppProtocolRes
 from iso15118.messages.common_types import V2GRequest, V2GResponse
+from iso15118.messages.declare import Node
 from iso15118.messages.validation import validate
 from iso15118.session.evcc_steps import (
     ConnectionLost,

@@ -9,9 +9,9 @@ from random import Random
 from typing import Any
 
 from iso15118 import exi, v2gtp
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import MessageHeader, RationalNumber
-from iso15118.session.fillers import _fillers as fillers
+from iso15118.messages.declare import Node
+from iso15118.session.fillers import fillers as fillers
 from iso15118.session.streams import payload_type_of
 
 from ..scenario import edit
@@ -32,7 +32,7 @@ def structure(rng: Random, message: Node, times: int = 1) -> Node:
         places = list(_places(result))
         holder, name = rng.choice(places)
         value = getattr(holder, name)
-        setattr(holder, name, _other(rng, value, edit._hint(type(holder), name)))
+        setattr(holder, name, _other(rng, value, edit.annotation_of(type(holder), name)))
     return result
 
 

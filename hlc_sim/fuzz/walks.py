@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session.evcc import EVCC, ConnectionLost, Incoming, Post, Receive, Reply, Send
 from iso15118.session.evcc_steps import SessionResult, Wait
 from iso15118.session.secc import SECC

@@ -248,7 +248,7 @@ class Slac:
 # --- entry points -----------------------------------------------------------------------------------
 
 
-def _open(link: EthernetLink | str) -> EthernetLink:
+def open_link(link: EthernetLink | str) -> EthernetLink:
     if not isinstance(link, str):
         return link
     from .rawsocket import RawLink
@@ -266,7 +266,7 @@ async def _running(
     observer: Observer | None,
     taps: list[FrameTap],
 ) -> AsyncIterator[Slac]:
-    opened = _open(link)
+    opened = open_link(link)
     # Shielded: a caller that is cancelled can still leave the network, in a shield of its own.
     work = [trio.CancelScope(shield=True), trio.CancelScope(shield=True)]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from iso15118.messages._declare import Node
 from iso15118.messages.app_protocol import AppProtocolResponseCode
 from iso15118.messages.common_types import ResponseCode
+from iso15118.messages.declare import Node
 from iso15118.security.tls_profile import Alert
 from iso15118.session.events import Role
 
@@ -286,6 +286,8 @@ def _words(value: object) -> str:
 
 
 class Result(StrEnum):
+    """What became of a scenario or a case."""
+
     PASS = "pass"
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import trio
 
 from iso15118 import exi, v2gtp
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import MessageHeader
+from iso15118.messages.declare import Node
 from iso15118.session.sequence import kind_of, name_of
 from iso15118.session.streams import payload_type_of
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import trio
 
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.messages.schema_sets import set_knowing
 from iso15118.messages.validation import validate
 from iso15118.session.events import Role, Severity

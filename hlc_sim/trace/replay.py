@@ -18,8 +18,8 @@ import trio
 
 from iso15118 import exi
 from iso15118 import json as json_form
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import MessageHeader, ResponseCode, V2GRequest
+from iso15118.messages.declare import Node
 from iso15118.session import sequence, streams
 from iso15118.session.fillers import failed
 from iso15118.session.timers import RELAXED

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from . import xmldsig
-from ._declare import Node, Occurs, Unit, Xsd, element, enumeration, global_element
+from .declare import Node, Occurs, Unit, Xsd, element, enumeration, global_element
 
 NAMESPACE = "urn:iso:std:iso:15118:-20:CommonTypes"
 PREFIX = "ct"

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from ..messages import ac, common, dc
-from ..messages._declare import Node
 from ..messages.app_protocol import (
     AppProtocolResponseCode,
     SupportedAppProtocolReq,
     SupportedAppProtocolRes,
 )
 from ..messages.common_types import ResponseCode, V2GRequest, V2GResponse
+from ..messages.declare import Node
 from ..v2gtp import PayloadType, describe
 from . import secc_energy, secc_loop, secc_setup, sequence
 from .charger import Charger

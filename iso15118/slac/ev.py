@@ -45,6 +45,8 @@ from .timing import Timing
 
 
 class EvState(Enum):
+    """Where the EV's side of the matching is."""
+
     UNPLUGGED = "no PWM on the control pilot"
     SEARCHING = "asking for stations"
     SOUNDING = "sending sounds"

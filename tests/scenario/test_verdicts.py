@@ -23,8 +23,8 @@ from hlc_sim.scenario import (
 from hlc_sim.secc import Station
 from hlc_sim.transport.link import Link
 from iso15118.messages import common
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import ResponseCode
+from iso15118.messages.declare import Node
 from iso15118.session.events import Role
 from iso15118.session.secc import HANDLERS, SECC
 from iso15118.v2gtp import Frame

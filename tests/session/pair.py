@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from iso15118.exi import SchemaSet, decode, encode
 from iso15118.messages import common
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session.charger import (
     ACOutput,
     Charger,

@@ -13,8 +13,8 @@ import pytest
 
 from iso15118.exi import SchemaSet, decode, encode
 from iso15118.messages import common
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import MessageHeader, RationalNumber, ResponseCode
+from iso15118.messages.declare import Node
 from iso15118.session.charger import Verdict
 from iso15118.session.fillers import RESPONSE_OF, failed
 from iso15118.session.secc_config import Closing, LinkSecurity, SECCConfig, SessionStore, energy_modes

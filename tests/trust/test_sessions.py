@@ -18,8 +18,8 @@ from hlc_sim.transport.tls import TLSError
 from hlc_sim.trust import station_of, vehicle_of
 from iso15118 import exi
 from iso15118.messages import common
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import EVSENotification, ResponseCode
+from iso15118.messages.declare import Node
 from iso15118.security.evcc_trust import ContractCredential
 from iso15118.security.tls_profile import TLSVersion
 from iso15118.security.xmlsig import sign_message

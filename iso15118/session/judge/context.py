@@ -115,4 +115,4 @@ class Context:
 
 def is_known(service_id: int) -> bool:
     """Whether a service id is one of edition 1 or Amendment 1."""
-    return service_id in ServiceID._value2member_map_
+    return service_id in set(ServiceID)

@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ...messages._declare import Node
 from ...messages.app_protocol import AppProtocolResponseCode, SupportedAppProtocolReq, SupportedAppProtocolRes
 from ...messages.common_types import Processing, ResponseCode, V2GRequest, V2GResponse
+from ...messages.declare import Node
 from ...v2gtp import PayloadType
 from ...v2gtp import describe as describe_type
 from .. import sequence, streams
@@ -200,7 +200,7 @@ class Judge:
         self._clock.sdp_request(time)
 
     def sdp_response(self) -> None:
-        self._clock._last_sdp = None
+        self._clock.sdp_response()
 
     def damage(self, sender: Role | None, text: str, time: float) -> None:
         """Bytes that are no V2GTP frame."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from ...messages._declare import Node
+from ...messages.declare import Node
 from ..events import Role, Severity
 
 if TYPE_CHECKING:

@@ -169,6 +169,9 @@ class Clock:
             )
         self._last_sdp = time
 
+    def sdp_response(self) -> None:
+        self._last_sdp = None
+
     def closed(self, by: Role | None, time: float) -> None:
         """The TCP connection ended."""
         if self._stopped is None or by is not Role.SECC:
