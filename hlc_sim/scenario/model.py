@@ -187,6 +187,8 @@ class Expect:
     """s from the intervention to the end of the connection."""
     after: float = 0.0
     """s that the device must wait before it ends the connection."""
+    never: tuple[str, ...] = ()
+    """Messages that the device must not send after it, as "PowerDeliveryReq(Start)"."""
     allow: tuple[str, ...] = ()
     """Rules of the judge that the device may break here (ids as in `hlc check`)."""
     health: bool = True

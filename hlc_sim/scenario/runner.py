@@ -45,6 +45,8 @@ class Attempt:
     """It came to its proper end as our side saw it."""
     ended: str = ""
     timed_out: bool = False
+    hung: bool = False
+    """A simulated device had not come to rest long after."""
     session: SessionResult | None = None
     """What came of it for our EVCC."""
     said: list[str] = field(default_factory=list)
@@ -192,6 +194,7 @@ async def _session(
             nursery.cancel_scope.deadline = trio.current_time() + _LONGEST
         else:
             nursery.cancel_scope.cancel()
+    made.hung = _simulated(target) and nursery.cancel_scope.cancelled_caught
     return made
 
 
@@ -242,11 +245,11 @@ async def _health(scenario: Scenario, target: Target, verdict: Verdict) -> set[t
     """An undisturbed session must succeed. What the device breaks in it (rule, message) it breaks in every
     session, which is for `hlc check` to say, not for the verdict on a disturbance.
     """
-    plain = dataclasses.replace(scenario, steps=(), vehicle=_undisturbed(scenario), plays=Role.EVCC)
+    plain = dataclasses.replace(scenario, steps=(), vehicle=_undisturbed(scenario))
     next_one = await attempt(plain, target, disturbed=False)
     if not next_one.ok:
         fail(verdict, f"the next session did not succeed: {next_one.ended}")
-    return {(finding.rule.id, finding.message) for finding in next_one.record.errors_of(Role.SECC)}
+    return {(finding.rule.id, finding.message) for finding in next_one.record.errors_of(scenario.tests)}
 
 
 def _undisturbed(scenario: Scenario) -> VehicleConfig:
@@ -289,8 +292,13 @@ def judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ver
     if attempt.timed_out:
         fail(verdict, f"the session did not end in {_LONGEST:g} s")
         return
+    if attempt.hung:
+        fail(verdict, f"the device had not come to rest {_LONGEST:g} s after the session")
     done = attempt.script.done
     since, frames = (done[0].time, done[0].frames) if done else (record.opened, 0)
+    for frame in record.after(frames, device):
+        if frame.name in expect.never:
+            fail(verdict, f"it sent {frame.name}, which it must not after that")
     match expect.outcome:
         case Outcome.CONTINUES:
             if not attempt.ok:

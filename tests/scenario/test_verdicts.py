@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hlc_sim.scenario import (
     Step,
     library,
     load_file,
+    targets,
 )
 from hlc_sim.secc import Station
 from hlc_sim.transport.link import Link
@@ -215,3 +217,31 @@ def test_what_the_device_is_set_to_is_not_known_of_a_foreign_one() -> None:
     verdict = play(scenario, device)
     assert verdict.result is Result.INCONCLUSIVE
     assert verdict.reasons[-1] == "this counts only where the station does not allow pauses"
+
+
+def test_an_ev_that_does_not_come_to_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    charging = targets.charge
+
+    async def for_ever(*arguments: Any, **options: Any) -> Any:
+        await charging(*arguments, **options)
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(targets, "charge", for_ever)
+    verdict = play(library()["secc-hangs-up-at-DC_ChargeLoopRes"])
+    assert verdict.result is Result.FAIL
+    assert "had not come to rest" in verdict.reasons[0]
+
+
+def test_an_ev_that_closes_its_contactors_on_ten_volts() -> None:
+    sound = library()["voltage-never-matches"]
+    assert play(sound).result is Result.PASS
+    verdict = play(replace(sound, vehicle=replace(sound.vehicle, evcc={"pre_charge_patience": 2})))
+    assert verdict.result is Result.FAIL
+    assert "it sent PowerDeliveryReq(Start), which it must not after that" in verdict.reasons
+
+
+def test_a_station_that_answers_with_another_code_than_it_may() -> None:
+    known = library()["filter-that-fits-nothing"]
+    verdict = play(replace(known, expect=replace(known.expect, codes=("FAILED",))))
+    assert verdict.result is Result.FAIL
+    assert verdict.reasons == ["answered ServiceDiscoveryRes OK; expected FAILED"]
