@@ -12,12 +12,12 @@ from contextlib import contextmanager
 import trio
 from trio.testing import MockClock
 
-from hlc_sim.conformance import Case, CaseResult, Result, Shelf, of_simulator, run_case, suite
+from hlc_sim.conformance import Case, CaseResult, Group, Result, Shelf, of_simulator, run_case, suite
 from hlc_sim.scenario import SimulatedEVCC, SimulatedSECC, Target
 from iso15118.session.events import Role
 
 from .fuzzing import Found
-from .model import Mutant
+from .model import Kind, Mutant
 
 SECONDS = 30
 """s of real time after which a case counts as hanging; a sound one takes a tenth of one."""
@@ -27,19 +27,48 @@ class Hang(Exception):
     """A case came to no end."""
 
 
-def cases_of(role: Role, pattern: str = "*") -> list[Case]:
-    """What `hlc conformance` runs against a side unless asked for more; those with such an id."""
-    return [
+_NEAR: dict[Kind, tuple[Group, ...]] = {
+    Kind.CHECK: (Group.SESSION_ID, Group.PNC, Group.SERVICES, Group.PAUSE, Group.VALUES),
+    Kind.CODE: (Group.CODES, Group.SERVICES, Group.SESSION_ID),
+    Kind.TIMER: (Group.SILENCE, Group.SEQUENCE),
+    Kind.STATE: (Group.PAUSE, Group.SEQUENCE, Group.RENEGOTIATION, Group.FIELDS),
+    Kind.FIELD: (Group.VALUES, Group.SERVICES, Group.FIELDS),
+    Kind.RESPONSE: (Group.FIELDS, Group.VALUES, Group.SERVICES),
+    Kind.REQUEST: (Group.FIELDS, Group.VALUES, Group.SERVICES),
+    Kind.CRASH: (Group.VALUES, Group.FRAMES, Group.SERVICES, Group.CODES),
+    Kind.GROWTH: (Group.FRAMES,),
+    Kind.LEAK: (Group.SESSION_ID, Group.FIELDS),
+    Kind.RANDOMNESS: (Group.SESSION_ID, Group.PNC, Group.SLAC),
+    Kind.FRAMING: (Group.FIELDS,),
+    Kind.TRUST: (Group.PNC, Group.TLS),
+    Kind.DISCOVERY: (Group.SDP,),
+    Kind.MATCHING: (Group.SLAC,),
+}
+"""Where a defect of a kind is looked for first."""
+_BESIDE = (Group.TLS, Group.SDP, Group.SLAC)
+"""Not about messages: looked into only for what is near."""
+
+
+def cases_for(mutant: Mutant, pattern: str = "*") -> list[Case]:
+    """What `hlc conformance` runs against a side unless asked for more, of those with such an id: what is near
+    the defect first, and without what cannot see it.
+    """
+    near = _NEAR[mutant.kind]
+    chosen = [
         case
         for case in suite().values()
-        if case.tests is role and not case.thorough and fnmatch.fnmatchcase(case.id, pattern)
+        if case.tests is mutant.role
+        and not case.thorough
+        and (case.group in near or case.group not in _BESIDE)
+        and fnmatch.fnmatchcase(case.id, pattern)
     ]
+    return sorted(chosen, key=lambda case: near.index(case.group) if case.group in near else len(near))
 
 
 def conform(mutant: Mutant, cases: list[Case] | None = None) -> Found | None:
     """The first case that fails, and passes without the defect."""
     started = time.perf_counter()
-    chosen = cases_of(mutant.role) if cases is None else cases
+    chosen = cases_for(mutant) if cases is None else cases
     number = 0
     while number < len(chosen):
         with mutant.patch(), _quiet():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .conforming import cases_of, conform
+from .conforming import cases_for, conform
 from .model import TABLE, Mutant
 from .table import MUTANTS
 
@@ -24,7 +24,7 @@ MISSED: dict[str, str] = {}
 @pytest.mark.parametrize("name", QUICK)
 def test_a_sample_is_found(name: str) -> None:
     mutant = TABLE[name]
-    assert conform(mutant, cases_of(mutant.role, QUICK[name]))
+    assert conform(mutant, cases_for(mutant, QUICK[name]))
 
 
 @pytest.mark.slow
