@@ -10,7 +10,7 @@ import pytest
 from hlc_sim import secc, trust
 from hlc_sim.scenario import Result, SimulatedEVCC, SimulatedSECC, library
 from hlc_sim.transport.tls import TLSConfig
-from iso15118.security.tls_profile import LENIENT, TLSVersion
+from iso15118.security.tls_profile import LENIENT, Group, TLSVersion
 from iso15118.session.secc_config import LinkSecurity
 from pki.broken import variants
 
@@ -157,3 +157,13 @@ def clock() -> Callable[[], float]:
 
     looks = iter([time.time() + 4e9])
     return lambda: next(looks, time.time())
+
+
+def test_a_car_that_speaks_another_tls_is_not_judged() -> None:
+    def p256(config: TLSConfig) -> TLSConfig:
+        return replace(config, profile=replace(LENIENT, groups=(Group.SECP256R1,)))
+
+    car = SimulatedEVCC(name="a car", tls=p256)
+    verdict = play(library()["secc-tls-chain-of-another-root"], car)
+    assert verdict.result is Result.INCONCLUSIVE
+    assert "a correct handshake does not lead to a session" in verdict.reasons[0]
