@@ -70,7 +70,6 @@ class SimulatedCharger(Charger):
         self.outlet = outlet or Outlet()
         self.site = site or Site()
         self.evse_id = self.outlet.evse_id
-        self.announced: common.EVPowerProfile | None = None
         """How the vehicle said it will draw power."""
         self._unix_offset = unix_offset
         self._ticker = Ticker(speed)
@@ -142,7 +141,7 @@ class SimulatedCharger(Charger):
         return self.site.offer(self._mode, request, int(now + self._unix_offset), charge, discharge)
 
     def profile(self, now: float, tuple_id: int | None, profile: common.EVPowerProfile) -> None:
-        self.announced = profile
+        """The power stage follows the requests of the loop, which the SECC holds to the profile."""
 
     def metering_confirmed(self, now: float, request: common.MeteringConfirmationReq) -> None:
         self._finish_wish(EVSENotification.MeteringConfirmation)

@@ -12,7 +12,6 @@ from iso15118.session.events import Role
 from ..scenario.model import Scenario
 
 if TYPE_CHECKING:
-    from ..scenario.runner import Attempt
     from .bench import Bench
 
 
@@ -118,6 +117,3 @@ class CaseResult:
     reasons: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     seconds: float = 0.0
-
-
-Attempts: TypeAlias = "list[Attempt]"

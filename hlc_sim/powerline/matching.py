@@ -347,15 +347,3 @@ async def match_ev(
     not watched afterwards: use ``ev_slac`` for that."""
     async with ev_slac(interface, config=config, control_pilot=control_pilot, observer=observer) as slac:
         return await slac.matched()
-
-
-async def match_evse(
-    interface: EthernetLink | str,
-    *,
-    config: EvseSlacConfig | None = None,
-    control_pilot: EvseControlPilot | None = None,
-    observer: Observer | None = None,
-) -> SlacMatch:
-    """Match as an EVSE; see ``match_ev``."""
-    async with evse_slac(interface, config=config, control_pilot=control_pilot, observer=observer) as slac:
-        return await slac.matched()

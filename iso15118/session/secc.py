@@ -391,7 +391,6 @@ class SECC:
                 evcc_id=ctx.evcc_id,
                 mode=ctx.mode,
                 vas=ctx.vas,
-                paused_at=now,
                 contract=ctx.contract,
             )
         )

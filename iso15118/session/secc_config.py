@@ -209,7 +209,6 @@ class PausedSession(Struct, frozen=True):
     evcc_id: str
     mode: EnergyMode
     vas: tuple[tuple[int, int], ...]
-    paused_at: float
     contract: common.ContractCertificateChain | None = None
     """Of the authorized contract, which goes on signing meter readings."""
 

@@ -136,7 +136,7 @@ def schedule_exchange(
     ctx.finished(loop)
     answer: common.Scheduled_SEResControlMode | common.Dynamic_SEResControlMode
     if scheduled:
-        tuples = [_priced(ctx, schedules.fit_tuple(item, points)) for item in offer.tuples[:3]]
+        tuples = [_in_dialect(ctx, schedules.fit_tuple(item, points)) for item in offer.tuples[:3]]
         if not tuples:
             raise Refusal(ResponseCode.FAILED, "the station has no schedule", "a schedule", own=True)
         ctx.offers_proposed = {item.schedule_tuple_id: item for item in tuples}
@@ -164,11 +164,14 @@ def schedule_exchange(
 def _filler(ctx: Context, now: float) -> common.Scheduled_SEResControlMode:
     """While Ongoing the schema still wants a tuple."""
     tuple_ = schedules.flat_tuple(int(ctx.unix(now)), (0.0,), duration=1)
-    return common.Scheduled_SEResControlMode(schedule_tuple=[_priced(ctx, tuple_)])
+    return common.Scheduled_SEResControlMode(schedule_tuple=[_in_dialect(ctx, tuple_)])
 
 
-def _priced(ctx: Context, item: common.ScheduleTuple) -> common.ScheduleTuple:
-    return schedules.price_every_schedule(item) if ctx.config.dialect.price_every_schedule else item
+def _in_dialect(ctx: Context, item: common.ScheduleTuple) -> common.ScheduleTuple:
+    dialect = ctx.config.dialect
+    if dialect.price_every_schedule:
+        item = schedules.price_every_schedule(item)
+    return schedules.with_discharge_sign(item, negative=dialect.negative_discharge_schedules)
 
 
 # -- DC preparation and end ----------------------------------------------------------------------------------

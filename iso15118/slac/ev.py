@@ -117,7 +117,6 @@ class EvSlac(Machine):
         self._sends = 0
         self._candidates: list[_Station] = []
         self._chosen: _Station | None = None
-        self._toggles_left = 0
         self._wake = False
         self._offered_again = False
 
