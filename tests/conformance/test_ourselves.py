@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from hlc_sim.conformance import CaseResult, Result, Shelf, adopted, of_simulator, run_case, suite
+from hlc_sim.conformance import CaseResult, Group, Result, Shelf, adopted, of_simulator, run_case, suite
 from hlc_sim.scenario import SimulatedEVCC, SimulatedSECC, Target
 from iso15118.session.events import Role
 
@@ -56,4 +56,8 @@ def test_the_suite_is_large_enough_and_says_what_it_judges() -> None:
     for role in Role:
         assert sum(case.tests is role and not case.thorough for case in cases) >= 400
     assert all(case.title and case.sound for case in cases)
-    assert sum(bool(case.requirements) for case in cases) > len(cases) / 2
+    cited = {requirement for case in cases for requirement in case.requirements}
+    assert len(cited) > 100
+    for group in (Group.SEQUENCE, Group.SESSION_ID, Group.SILENCE):
+        own = [case for case in cases if case.tests is Role.SECC and case.group is group]
+        assert sum(bool(case.requirements) for case in own) > 0.75 * len(own)

@@ -50,8 +50,8 @@ _BESIDE = (Group.TLS, Group.SDP, Group.SLAC)
 
 
 def cases_for(mutant: Mutant, pattern: str = "*") -> list[Case]:
-    """What `hlc conformance` runs against a side unless asked for more, of those with such an id: what is near
-    the defect first, and without what cannot see it.
+    """What `hlc conformance` runs against a side unless asked for more, of those with such an id: what is
+    near the defect first, and without what cannot see it.
     """
     near = _NEAR[mutant.kind]
     chosen = [
