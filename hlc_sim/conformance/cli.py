@@ -27,7 +27,7 @@ class Side(StrEnum):
 def conformance(
     patterns: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CASE]...", help="Ids or patterns, as '*.silence.*' [default: all]."),
+        typer.Argument(metavar="[CASE]...", help="Ids or patterns, as 'SECC.silence.*' [default: all]."),
     ] = None,
     against: Annotated[Side, typer.Option("--against", help="The side under test.")] = Side.secc,
     address: Annotated[
