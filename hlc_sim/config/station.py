@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,12 +52,14 @@ class StationConfig:
         }
         return SECCConfig(**values)
 
-    def charger(self, unix_offset: float = 0.0) -> SimulatedCharger:
-        """A new outlet at the shared site; its hardware is a copy, so that sessions at the same time do not
-        meet.
+    def charger(
+        self, unix_offset: float = 0.0, kind: Callable[..., SimulatedCharger] = SimulatedCharger
+    ) -> SimulatedCharger:
+        """A new outlet at the shared site, of another class if wanted; its hardware is a copy, so that
+        sessions at the same time do not meet.
         """
         outlet = copy_tree(self.outlet)
-        return SimulatedCharger(outlet, self.site, speed=self.speed, unix_offset=unix_offset)
+        return kind(outlet, self.site, speed=self.speed, unix_offset=unix_offset)
 
     def _energy(self) -> tuple[EnergyMode, ...]:
         found: list[EnergyMode] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,8 +57,9 @@ class VehicleConfig:
         }
         return EVCCConfig(**values)
 
-    def vehicle(self) -> SimulatedVehicle:
-        return SimulatedVehicle(
+    def vehicle(self, kind: Callable[..., SimulatedVehicle] = SimulatedVehicle) -> SimulatedVehicle:
+        """A new vehicle, of another class if wanted."""
+        return kind(
             dataclasses.replace(self.battery),
             self.on_board_charger,
             dataclasses.replace(self.driver, wishes=list(self.driver.wishes)),

@@ -27,6 +27,7 @@ from ..config.reader import ConfigError, build
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from .model import Expect, Scenario, Step
+from .physics import PhysicsSettings
 from .settings import Layer, SDPSettings, SLACSettings, TLSSettings
 
 
@@ -46,6 +47,7 @@ class _Entry:
     station: StationConfig = field(default_factory=StationConfig)
     sessions: int = 1
     layer: Layer = Layer.V2G
+    physics: PhysicsSettings | None = None
     tls: TLSSettings | None = None
     sdp: SDPSettings | None = None
     slac: SLACSettings | None = None

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from iso15118.messages import common
+from iso15118.messages.common_types import MessageHeader
 from iso15118.security.chain import Policy
 from iso15118.security.evcc_trust import ContractCredential, Installer, ProvisioningCredential, Wallet
 from iso15118.security.tls_profile import (
@@ -24,6 +26,7 @@ from iso15118.security.tls_profile import (
     SignatureScheme,
     TLSVersion,
 )
+from iso15118.security.xmlsig import Grammar, sign_message
 from iso15118.session.events import Role
 from pki.broken import Broken, break_chain, variants
 
@@ -106,27 +109,42 @@ async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
             raise NoTarget(f"a correct handshake does not lead to a session: {_told(before)}")
         await trio.sleep(NEXT_SESSION)
     meeting = await _meet(scenario, target, hierarchy)
+    usual: set[tuple[str, str]] = set()
     if target.role is Role.EVCC or scenario.expect.health:
         await trio.sleep(NEXT_SESSION)
         try:
-            after = await _meet(scenario, target, hierarchy, disturbed=False)
+            after = await _meet(scenario, target, hierarchy, disturbed=False, whole=bool(scenario.steps))
         except NoTarget as error:
             verdict.result = Result.INCONCLUSIVE
             verdict.reasons.append(f"whether it takes a correct handshake is not known: {error}")
         else:
             if not _greeted(after):
                 fail(verdict, f"the next, correct handshake did not lead to a session: {_told(after)}")
-    _judge(scenario, meeting, verdict)
+            usual = _broken_rules(after, scenario)
+    _judge(scenario, meeting, usual, verdict)
+
+
+def _broken_rules(meeting: Meeting | None, scenario: Scenario) -> set[tuple[str, str]]:
+    """What the device breaks, by rule and message."""
+    if meeting is None or meeting.attempt is None:
+        return set()
+    return {(found.rule.id, found.message) for found in meeting.attempt.record.errors_of(scenario.tests)}
 
 
 # -- meeting -------------------------------------------------------------------------------------------------
 
 
 async def _meet(
-    scenario: Scenario, target: Target, hierarchy: Hierarchy, *, disturbed: bool = True
+    scenario: Scenario,
+    target: Target,
+    hierarchy: Hierarchy,
+    *,
+    disturbed: bool = True,
+    whole: bool = False,
 ) -> Meeting:
+    """One handshake and session; undisturbed, it ends when it was served, unless `whole`."""
     settings = scenario.tls if disturbed and scenario.tls is not None else TLSSettings(pnc=_pnc(scenario))
-    steps = scenario.steps if disturbed else (_GREETING[scenario.plays],)
+    steps = scenario.steps if disturbed else () if whole else (_GREETING[scenario.plays],)
     holds = scenario.steps and scenario.expect.outcome in (Outcome.REFUSES, Outcome.ENDS)
     script = Script(steps, hold=scenario.expect.within + MARGIN if holds and disturbed else None)
     ours = _OurSide(scenario, settings, hierarchy, script)
@@ -145,6 +163,19 @@ async def _meet(
 
 def _pnc(scenario: Scenario) -> bool:
     return scenario.tls is not None and scenario.tls.pnc
+
+
+@dataclass(frozen=True)
+class _Signer(ContractCredential):
+    """A contract that signs with SignedInfo in a grammar of its choice."""
+
+    grammar: str = ""
+
+    def __call__(
+        self, header: MessageHeader, challenge: bytes, providers: tuple[str, ...]
+    ) -> common.AuthorizationReq | None:
+        request = super().__call__(header, challenge, providers)
+        return None if request is None else sign_message(request, self.key, grammar=Grammar(self.grammar))
 
 
 @dataclass
@@ -190,6 +221,10 @@ class _OurSide:
         if settings.contract:
             broken = self._broken(settings.contract)
             wallet = Wallet([ContractCredential(tuple(broken.chain), broken.key)])  # type: ignore[arg-type]
+            fields |= wallet_settings(wallet)
+        if settings.grammar:
+            assert trust.wallet is not None
+            wallet = Wallet([_Signer(own.chain, own.key, settings.grammar) for own in trust.wallet.contracts])
             fields |= wallet_settings(wallet)
         if settings.provisioning:
             fields["certificate_installation"] = self._installer().hooks()
@@ -283,7 +318,9 @@ def _profile(settings: TLSSettings) -> TLSProfile:
 
 
 def _greeted(meeting: Meeting) -> bool:
-    return meeting.attempt is not None and not meeting.attempt.script.missed
+    """The undisturbed session was served, up to the greeting or to its end."""
+    attempt = meeting.attempt
+    return attempt is not None and not attempt.script.missed and (bool(attempt.script.steps) or attempt.ok)
 
 
 def _told(meeting: Meeting) -> str:
@@ -294,7 +331,7 @@ def _told(meeting: Meeting) -> str:
     return meeting.attempt.ended if meeting.attempt is not None else "no answer"
 
 
-def _judge(scenario: Scenario, meeting: Meeting, verdict: Verdict) -> None:
+def _judge(scenario: Scenario, meeting: Meeting, usual: set[tuple[str, str]], verdict: Verdict) -> None:
     expect, settings = scenario.expect, scenario.tls
     assert settings is not None
     verdict.log.append(f"handshake: {_told(meeting)} {describe(meeting.facts)}".strip())
@@ -307,7 +344,9 @@ def _judge(scenario: Scenario, meeting: Meeting, verdict: Verdict) -> None:
         if meeting.attempt is None or not meeting.completed:
             fail(verdict, f"no session came about: {_told(meeting)}")
         else:
-            judge(scenario, meeting.attempt, set(), verdict)
+            # Beside a handshake, what it breaks in the session is for `hlc check` to say.
+            known = usual if scenario.steps else _broken_rules(meeting, scenario)
+            judge(scenario, meeting.attempt, known, verdict)
         return
     match expect.outcome:
         case Outcome.REFUSES:

@@ -17,6 +17,7 @@ from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..transport.link import Link
 from . import edit
+from .physics import PhysicsSettings
 from .settings import Layer, SDPSettings, SLACSettings, SLACStep, TLSSettings
 
 
@@ -170,6 +171,13 @@ class Outcome(StrEnum):
     """SDP and SLAC: it gives no answer to it, and goes on."""
 
 
+OUTCOMES = {
+    Layer.V2G: frozenset(Outcome) - {Outcome.IGNORES},
+    Layer.TLS: frozenset(Outcome) - {Outcome.IGNORES},
+    Layer.SDP: frozenset({Outcome.CONTINUES, Outcome.ENDS, Outcome.IGNORES, Outcome.SURVIVES}),
+    Layer.SLAC: frozenset({Outcome.CONTINUES, Outcome.IGNORES, Outcome.SURVIVES}),
+}
+"""What the player of a layer can judge."""
 CODED = (Outcome.REFUSES, Outcome.ANSWERS)
 """Outcomes that name response codes."""
 
@@ -199,6 +207,8 @@ class Expect:
         for code in (*self.codes, *self.warns):
             if code not in known:
                 raise ValueError(f"{code!r} is no response code, nor a TLS alert")
+        for name in self.never:
+            edit.class_named(name.partition("(")[0])
         if self.codes and self.outcome not in CODED:
             wanted = "outcome = 'refuses' or 'answers'"
             raise ValueError(f"codes belong to {wanted}; for a session that goes on use warns")
@@ -231,6 +241,8 @@ class Scenario:
     sessions: int = 1
     """Disturbed sessions one after another."""
     layer: Layer = Layer.V2G
+    physics: PhysicsSettings | None = None
+    """What is wrong with the hardware of our side, while its messages are correct."""
     tls: TLSSettings | None = None
     sdp: SDPSettings | None = None
     slac: SLACSettings | None = None
@@ -246,12 +258,12 @@ class Scenario:
         for step in self.steps:
             which = "each time" if step.occurrence == 0 else f"time {step.occurrence}"
             lines.append(f"at {step.at}, {which}: {step.do.value}")
-        table = self.tls or self.sdp or self.slac
+        table = self.tls or self.sdp or self.slac or self.physics
         if table is not None:
             usual = type(table)()
             given = {item.name: getattr(table, item.name) for item in fields(table)}
             lines += [
-                f"{self.layer.value}.{name}: {_words(value)}"
+                f"{'physics' if table is self.physics else self.layer.value}.{name}: {_words(value)}"
                 for name, value in given.items()
                 if value != getattr(usual, name)
             ]
@@ -265,6 +277,12 @@ class Scenario:
             if step.at.partition("(")[0].endswith(wrong):
                 raise ValueError(f"at = {step.at!r}: the {self.plays.value} does not send that")
         self._check_codes()
+        if self.expect.outcome not in OUTCOMES[self.layer]:
+            raise ValueError(
+                f"outcome = {self.expect.outcome.value!r} has no meaning with layer = {self.layer.value!r}"
+            )
+        if self.steps and self.layer not in (Layer.V2G, Layer.TLS):
+            raise ValueError(f"steps have no meaning with layer = {self.layer.value!r}")
         tables = ((Layer.TLS, self.tls), (Layer.SDP, self.sdp), (Layer.SLAC, self.slac))
         for layer, table in tables:
             if (self.layer is layer) is not (table is not None):

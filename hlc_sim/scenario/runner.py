@@ -20,6 +20,7 @@ from ..evcc import charge
 from ..secc import ConnectionReport, Station
 from ..transport.link import Intervention, Link
 from .model import Do, Expect, Outcome, Result, Scenario, Verdict
+from .physics import charger_kind, vehicle_kind
 from .script import Script
 from .settings import Layer
 from .targets import NoTarget, Target
@@ -31,6 +32,8 @@ MARGIN = 1.0
 """s given to a device beyond the time a scenario states."""
 NEXT_SESSION = 1.0
 """s between a disturbed session and the one that must succeed."""
+_ENOUGH_IDS, _CONSTANT_BITS = 8, 6
+"""SessionIDs from which on their bits are looked at, and bits that may be the same in all."""
 _LOOPS = 3
 """Charge loops of a session, unless the scenario says otherwise."""
 
@@ -124,6 +127,8 @@ async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
         usual = await _health(scenario, target, verdict)
     for made in attempts:
         judge(scenario, made, usual, verdict)
+    if scenario.tests is Role.SECC and len(attempts) > 1:
+        _session_ids(attempts, verdict)
 
 
 async def attempt(
@@ -219,7 +224,10 @@ async def _be_evcc(
 ) -> None:
     settings = vehicle_of(scenario.vehicle)
     report = await charge(
-        Link(stream, Role.EVCC, intervention=script), settings.session(), settings.vehicle(), resume=resume
+        Link(stream, Role.EVCC, intervention=script),
+        settings.session(),
+        settings.vehicle(vehicle_kind(scenario.physics)),
+        resume=resume,
     )
     made.session = report.session
     made.ok, made.ended = report.session.ok, report.session.reason or report.session.outcome.value
@@ -232,7 +240,7 @@ async def _be_secc(
     config = scenario.station
     station = Station(
         config.session(),
-        lambda: config.charger(unix_offset()),
+        lambda: config.charger(unix_offset(), charger_kind(scenario.physics)),
         store if store is not None else SessionStore(),
         intervention=lambda: script,
         finished=reports.append,
@@ -245,7 +253,7 @@ async def _health(scenario: Scenario, target: Target, verdict: Verdict) -> set[t
     """An undisturbed session must succeed. What the device breaks in it (rule, message) it breaks in every
     session, which is for `hlc check` to say, not for the verdict on a disturbance.
     """
-    plain = dataclasses.replace(scenario, steps=(), vehicle=_undisturbed(scenario))
+    plain = dataclasses.replace(scenario, steps=(), vehicle=_undisturbed(scenario), physics=None)
     next_one = await attempt(plain, target, disturbed=False)
     if not next_one.ok:
         fail(verdict, f"the next session did not succeed: {next_one.ended}")
@@ -356,6 +364,23 @@ def _refused(record: Record, frames: int, expect: Expect, verdict: Verdict) -> N
     later = codes[codes.index(first) + 1 :]
     if any(not code.lower().startswith("failed") for code in later):
         fail(verdict, f"answered after its refusal: {', '.join(later)}")
+
+
+def _session_ids(attempts: list[Attempt], verdict: Verdict) -> None:
+    """Each session has an id of its own, with all its bits in use [V2G20-2621]."""
+    seen = [
+        frame.message.header.session_id  # type: ignore[union-attr]
+        for made in attempts
+        for frame in made.record.seen
+        if frame.name == "SessionSetupRes"
+    ]
+    verdict.log += [f"SessionID {value.hex()}" for value in seen]
+    if len(set(seen)) < len(seen):
+        fail(verdict, "the same SessionID in two sessions [V2G20-2621]")
+    constant = [bit for bit in range(64) if len({int.from_bytes(value) >> bit & 1 for value in seen}) == 1]
+    # Of eight random ids, a bit is the same in all with probability 1/128: more than six are no chance.
+    if len(seen) >= _ENOUGH_IDS and len(constant) > _CONSTANT_BITS:
+        fail(verdict, f"{64 - len(constant)} bits of the SessionID change at all; 58 at least [V2G20-2621]")
 
 
 def _ended(record: Record, since: float, expect: Expect, device: Role, verdict: Verdict) -> None:

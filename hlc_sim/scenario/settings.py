@@ -64,6 +64,8 @@ class TLSSettings:
     """EVCC: a variant of `v2g-pki break --list` in place of our contract."""
     contracts: bool = True
     """EVCC: False has no contract, and asks for one."""
+    grammar: str = ""
+    """EVCC: the fragment grammar of SignedInfo when signing, "xmldsig" or "iso20_common"."""
     provisioning: str = ""
     """EVCC: a variant of `v2g-pki break --list` in place of our OEM provisioning certificate."""
 
@@ -78,6 +80,8 @@ class TLSSettings:
                     raise ValueError(f"tls.{name}: {item!r} is not one of {', '.join(known)}")
         if bool(self.flight) is not bool(self.do):
             raise ValueError("tls.flight and tls.do come together")
+        if self.grammar not in ("", "xmldsig", "iso20_common"):
+            raise ValueError(f"tls.grammar: {self.grammar!r} is not one of xmldsig, iso20_common")
         _hex("tls.raw", self.raw)
         if self.do in ("replace", "insert") and not self.raw:
             raise ValueError(f"tls.do = {self.do!r} needs raw")

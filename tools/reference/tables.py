@@ -6,12 +6,17 @@ from collections.abc import Iterator
 
 from hlc_sim.conformance import suite
 from hlc_sim.scenario import library
+from hlc_sim.scenario.origins import ORIGINS
+from hlc_sim.scenario.settings import Layer
 from iso15118.session.judge import RULES
 from iso15118.session.timers import TIMERS
 from iso15118.slac import timer_table
 from pki.broken import variants
 
 from .markdown import table
+
+_FEW = 8
+"""Scenarios that are named for one defect."""
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -20,6 +25,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "broken-certificates.md", broken_certificates()
     yield "scenarios.md", scenarios()
     yield "conformance.md", conformance()
+    yield "known-defects.md", known_defects()
 
 
 def timers() -> str:
@@ -84,14 +90,46 @@ def broken_certificates() -> str:
 
 
 def scenarios() -> str:
-    rows = [
-        (f"`{name}`", scenario.tests.value, scenario.title, scenario.sound, ", ".join(scenario.requirements))
-        for name, scenario in library().items()
-    ]
-    head = ("Scenario", "Under test", "What happens", "What a sound device does", "Requirements")
+    pages = []
+    for layer in Layer:
+        rows = [
+            (
+                f"`{item.name}`",
+                item.tests.value,
+                item.title,
+                item.sound,
+                f"{item.expect.outcome.value} {' or '.join(item.expect.codes)}".strip(),
+                ", ".join(item.requirements),
+            )
+            for item in library().values()
+            if item.layer is layer
+        ]
+        head = (
+            "Scenario",
+            "Under test",
+            "What happens",
+            "What a sound device does",
+            "Judged by",
+            "Requirements",
+        )
+        pages.append(f"## Layer {layer.value}\n\n{table(head, rows)}")
     return (
         "# Scenarios\n\nGenerated from the library; `hlc scenario run NAME` runs one against a device.\n\n"
-        f"{table(head, rows)}"
+        + "\n\n".join(pages)
+    )
+
+
+def known_defects() -> str:
+    rows = []
+    for label, origin in ORIGINS.items():
+        names = [item.name for item in library().values() if label in item.origin]
+        shown = ", ".join(f"`{name}`" for name in names[:_FEW])
+        more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+        rows.append((label, origin.seen, shown + more if names else f"none: {origin.without}"))
+    return (
+        "# Known defects\n\nWhat public stacks and devices of the field were seen to do, and the scenarios\n"
+        "that show it. Generated from `hlc_sim.scenario.origins` and the library.\n\n"
+        f"{table(('Label', 'Seen', 'Scenarios'), rows)}"
     )
 
 

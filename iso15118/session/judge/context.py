@@ -74,11 +74,10 @@ class Context:
                 chosen = request.selected_energy_transfer_service
                 known = self.parameter_sets.get((chosen.service_id, chosen.parameter_set_id))
                 self.mode = None if known is None else read_parameter_set(chosen.service_id, known).mode
+                self.loops, self.metered = 0, False  # a loop that a renegotiation interrupts is the same one
             case "ScheduleExchangeRes":
                 self._schedule(request, response)
             case "PowerDeliveryRes":
-                if request.charge_progress == "Start" and request.ev_processing == Processing.Finished:
-                    self.loops, self.metered = 0, False
                 if request.charge_progress in ("Stop", "Standby"):
                     self.notified = None
             case _ if name.endswith("ChargeParameterDiscoveryRes"):
