@@ -6,7 +6,9 @@ import copy
 from collections.abc import Iterator
 from enum import Enum
 from random import Random
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
+
+from msgspec import Meta
 
 from iso15118 import exi, v2gtp
 from iso15118.messages.common_types import MessageHeader, RationalNumber
@@ -124,6 +126,8 @@ def _other(rng: Random, value: Any, hint: Any) -> Any:
         case bool():
             return not value
         case int():  # before Enum: service ids are both
+            if (ends := _ends(hint)) and rng.random() < 0.5:
+                return rng.choice(ends)
             return rng.choice((int(value) - 1, int(value) + 1, -int(value), *_INTEGERS))
         case Enum():
             return rng.choice(list(type(value)))
@@ -148,6 +152,15 @@ def _other(rng: Random, value: Any, hint: Any) -> Any:
         case Node():
             return _node(rng, value, hint)
     return value
+
+
+def _ends(hint: Any) -> list[int]:
+    """The ends of the range that a number may have by its type, and what is beside them."""
+    if get_origin(hint) is Annotated:
+        facets = [item for item in get_args(hint)[1:] if isinstance(item, Meta)]
+        ends = [end for facet in facets for end in (facet.ge, facet.le) if end is not None]
+        return [int(end) + beside for end in ends for beside in (-1, 0, 1)] or _ends(get_args(hint)[0])
+    return [end for part in get_args(hint) for end in _ends(part)]
 
 
 def _list(rng: Random, value: list[Any]) -> list[Any]:

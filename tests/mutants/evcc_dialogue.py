@@ -326,28 +326,14 @@ def _(plant: Plant) -> None:
 
 
 @evcc_defect(
-    "evcc-prices-unverified",
-    Kind.TRUST,
-    "the signature over prices is not verified",
-    unseen="takes a contract and its key",
-)
-def _(plant: Plant) -> None:
-    _unverified(plant, common.ScheduleExchangeRes)
-
-
-@evcc_defect(
     "evcc-installation-unverified",
     Kind.TRUST,
     "the signature over an installed contract is not verified",
     unseen="takes a contract and its key",
 )
 def _(plant: Plant) -> None:
-    _unverified(plant, common.CertificateInstallationRes)
-
-
-def _unverified(plant: Plant, message_class: type) -> None:
     def verify(sound: Any, message: Any, key: Any, **how: Any) -> Outcome:
-        if isinstance(message, message_class):
+        if isinstance(message, common.CertificateInstallationRes):
             return Outcome(Grammar.MESSAGES, Target.ELEMENT, ALGORITHMS[0])
         found: Outcome = sound(message, key, **how)
         return found

@@ -233,17 +233,14 @@ def _(plant: Plant) -> None:
 
 
 @secc_defect(
-    "secc-beyond-ev-limits",
+    "secc-lowered-limits-ignored",
     Kind.CHECK,
-    "the set-point of the EV is regulated to, whatever limits it stated",
+    "limits that the EV lowers in the loop are not taken",
     unseen="the power stage takes its time, so that no single answer is wrong",
 )
 def _(plant: Plant) -> None:
-    def targets(sound: Any, ctx: Context, element: Any, limits: Any, present: float, now: float) -> Any:
-        own = ctx.charger.dc_limits(now)
-        return sound(ctx, element, own, present, now)
-
-    plant.around(secc_loop, "_targets", targets)
+    plant.attribute(secc_values, "dc_limits_of_loop", lambda mode, known: known)
+    plant.around(secc_values, "ac_limits_of", lambda sound, mode, known=None: known or sound(mode))
 
 
 @secc_defect(
