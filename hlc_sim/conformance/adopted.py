@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..scenario.files import library_files
 from ..scenario.model import Scenario
@@ -14,7 +15,7 @@ _GROUPS = {
     "exi": Group.FRAMES,
     "failed": Group.CODES,
     "frames": Group.FRAMES,
-    "models": Group.POWER,
+    "physics": Group.POWER,
     "sdp": Group.SDP,
     "sequence": Group.SEQUENCE,
     "services": Group.SERVICES,
@@ -55,6 +56,7 @@ _NEEDS = {
     "pnc-never-offered": ("no:pnc",),
     "pnc-only-and-no-contract": ("no:pnc",),
     "meter-asked-in-every-loop": ("metering",),
+    "sap-ac-only-at-a-dc-station": ("no:service:ac", "no:service:ac_bpt"),
 }
 _TOUCHES_SERVICE = ("DC_", "AC_", "WPT_", "ACDP_")
 
@@ -89,7 +91,7 @@ def _case(group: Group, name: str, scenario: Scenario) -> Case:
         group=group,
         message=_message(scenario),
         sound=scenario.sound,
-        play=scenario,
+        play=replace(scenario, given=""),  # `needs` says it
         requirements=scenario.requirements,
         needs=tuple(needs),
         any_service=any_service,
