@@ -78,6 +78,8 @@ def readable() -> Iterator[None]:
         )
         if error.filename is not None:
             stop(f"{os.fsdecode(error.filename)}: {text}")
+        if isinstance(error, FileNotFoundError | FileExistsError | NotADirectoryError | IsADirectoryError):
+            stop(text)
         stop(str(text or type(error).__name__), Exit.NO_CONNECTION)
     except _refused_tls() as error:
         stop(str(error) or "the connection broke", Exit.NO_CONNECTION)

@@ -42,6 +42,7 @@ def run_evcc(
     loops: int | None,
     verbose: bool,
 ) -> None:
+    recording.check()
     settings = load(VehicleConfig, place.config) if place.config is not None else VehicleConfig()
     override(settings, mode=mode, control=control, speed=place.speed)
     if loops is not None:

@@ -42,6 +42,7 @@ def run_secc(
     sessions: int,
     verbose: bool,
 ) -> None:
+    recording.check()
     settings = load(StationConfig, place.config) if place.config is not None else StationConfig()
     override(settings, modes=modes or None, control=control, speed=place.speed)
     trust = security.station(settings.trust)

@@ -36,6 +36,8 @@ def load(kind: type[T], path: Path) -> T:
         raise ConfigError(str(path), "", error.strerror or str(error)) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), "", f"not TOML: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), "", f"not TOML: byte {error.start} is no UTF-8") from None
     return build(kind, data, where=str(path))
 
 

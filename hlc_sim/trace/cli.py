@@ -155,7 +155,7 @@ def check(
         failed = _fails(verdict, fail_on)
         if format is Format.text and (len(files) == 1 or failed):
             formats.as_text(console, verdict, name)
-        if not verdict.outcomes:
+        if not any(outcome.frames for outcome in verdict.outcomes.values()):
             complain(f"{name}: no V2GTP session in it")
             return Exit.USAGE
         return Exit.FAILED if failed else Exit.OK

@@ -109,7 +109,7 @@ def test_plain_tcp_needs_the_flag(command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["evcc", "--lab-plain-tcp", "--connect", "nowhere"], 2, "--connect 'nowhere' is not HOST:PORT"),
+        (["evcc", "--lab-plain-tcp", "--connect", "nowhere"], 2, "'nowhere' is not HOST:PORT"),
         (["evcc", "--lab-plain-tcp", "--iface", "nic9"], 3, "there is no network interface 'nic9'"),
         (
             ["secc", "--lab-plain-tcp", "--config", "nowhere.toml"],
