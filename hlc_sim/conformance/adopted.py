@@ -100,7 +100,7 @@ def _case(group: Group, name: str, scenario: Scenario) -> Case:
 
 def _fits_any(group: Group, scenario: Scenario) -> bool:
     """Whether nothing in it belongs to one energy service."""
-    if scenario.layer is not Layer.V2G or group is Group.SERVICES:
+    if scenario.layer is not Layer.V2G or group in (Group.SERVICES, Group.POWER):
         return False
     named = [name for step in scenario.steps for name in (step.at, step.message)]
     default = scenario.vehicle.mode == "dc" and scenario.vehicle.control is None
