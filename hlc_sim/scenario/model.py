@@ -267,6 +267,11 @@ class Scenario:
                 for name, value in given.items()
                 if value != getattr(usual, name)
             ]
+        own = self.station if self.plays is Role.SECC else self.vehicle
+        if own != type(own)():
+            lines.append(
+                f"our {type(own).__name__.removesuffix('Config').lower()} as the scenario sets it up"
+            )
         return lines or ["nothing: our side is correct"]
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from typer.testing import CliRunner
 
 from hlc_sim.cli.app import app
@@ -36,6 +37,41 @@ def test_dry_run_sends_nothing() -> None:
     result = runner.invoke(app, ["scenario", "run", "flood-*", "--against", "192.0.2.1:50000", "--dry-run"])
     assert result.exit_code == 0
     assert result.output.count("would run") == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tls-class-is-contract", "tls.chain: vehicle-is-contract"),
+        ("secc-sdp-port-0", "sdp.port: 0"),
+        ("slac-no-sounds", "slac.steps: drop CM_MNBC_SOUND.IND"),
+        ("physics-meter-stands", "physics.meter: stands"),
+        ("physics-isolation-fault", "our station as the scenario sets it up"),
+        ("tls-good", "tls.check: profile, staple, authorities"),
+        ("slac-good", "nothing: our side is correct"),
+    ],
+)
+def test_dry_run_says_what_each_layer_would_do(name: str, said: str) -> None:
+    result = runner.invoke(app, ["scenario", "run", name, "--iface", "nowhere0", "--dry-run"])
+    assert result.exit_code == 0, result.output
+    assert said in result.output
+
+
+def test_each_layer_runs_against_the_simulator() -> None:
+    names = ["tls-http", "secc-sdp-port-0", "slac-no-sounds", "physics-meter-stands"]
+    result = runner.invoke(app, ["scenario", "run", *names, "--against", "simulator"])
+    assert result.exit_code == 0, result.output
+    assert "4 pass, 0 fail, 0 inconclusive" in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"), [("tls-good", "--pki"), ("sdp-good", "--iface"), ("slac-good", "--iface")]
+)
+def test_a_layer_says_what_it_needs(name: str, needed: str) -> None:
+    result = runner.invoke(app, ["scenario", "run", name, "--against", "[::1]:1"])
+    assert result.exit_code == 0
+    assert "0 pass, 0 fail, 1 inconclusive" in result.output
+    assert needed in result.output
 
 
 def test_an_unknown_name_is_answered_with_a_suggestion() -> None:

@@ -168,6 +168,54 @@ def test_errors_name_file_and_key(text: str, complaint: str, tmp_path: Path) -> 
     assert complaint in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("layer='sdp'", "the table sdp and layer = 'sdp' come together"),
+        ("sdp={}", "the table sdp and layer = 'sdp' come together"),
+        ("layer='tls'\ntls={groups=['x25519'], do='flip'}", "tls.flight and tls.do come together"),
+        ("layer='tls'\ntls={check=['everything']}", "'everything' is not one of profile"),
+        ("layer='tls'\ntls={flight=1, do='replace'}", "tls.do = 'replace' needs raw"),
+        ("layer='sdp'\nsdp={send=['0g']}", "sdp.send: '0g' is not hex"),
+        ("layer='slac'\nslac={steps=[{at='CM_SLAC_PARM', do='drop'}]}", "at: 'CM_SLAC_PARM' is not one of"),
+        (
+            "layer='slac'\nslac={steps=[{at='CM_SLAC_PARM.REQ', do='replace', set={runid='00'}}]}",
+            "CM_SLAC_PARM.REQ has no field 'runid' (fields: run_id",
+        ),
+        ("layer='slac'\nslac={attack='key hygiene', steps=[{at='CM_SLAC_PARM.REQ', do='drop'}]}", "exclude"),
+        ("physics={meter='explodes'}", "physics.meter: 'explodes' is not one of"),
+        ("layer='sdp'\nsdp={colour=1}", "unknown key"),
+    ],
+)
+def test_errors_below_the_messages_name_file_and_key(text: str, complaint: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(f"[x]\ntitle='t'\nsound='s'\nplays='EVCC'\nexpect={{outcome='continues'}}\n{text}")
+    with pytest.raises(ValueError, match=r"own\.toml") as caught:
+        load_file(file)
+    assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("expect", "text", "complaint"),
+    [
+        ("{outcome='refuses', codes=['unknown_ca']}", "", "alerts belong to layer = 'tls'"),
+        ("{outcome='refuses'}", "layer='tls'\ntls={}", "outcome = 'refuses' needs codes"),
+        ("{outcome='answers'}", "", "outcome = 'answers' needs codes"),
+        ("{outcome='ignores'}", "", "outcome = 'ignores' has no meaning with layer = 'v2g'"),
+        ("{outcome='ends'}", "layer='slac'\nslac={}", "outcome = 'ends' has no meaning with layer = 'slac'"),
+        ("{outcome='survives', never=['PowerReq(Start)']}", "", "no message is called 'PowerReq'"),
+    ],
+)
+def test_an_outcome_that_nothing_judges_is_refused(
+    expect: str, text: str, complaint: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(f"[x]\ntitle='t'\nsound='s'\nplays='EVCC'\nexpect={expect}\n{text}")
+    with pytest.raises(ValueError, match=r"own\.toml") as caught:
+        load_file(file)
+    assert complaint in str(caught.value)
+
+
 def test_a_value_that_cannot_be_meant_is_an_error_of_the_scenario(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text(
