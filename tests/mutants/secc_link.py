@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from msgspec.structs import replace
+
+from hlc_sim import trust
 from hlc_sim.transport import sdp, tls
 from iso15118.messages import common
 from iso15118.security import secc_trust
@@ -97,13 +100,19 @@ def _serving(plant: Plant, change: Any) -> None:
     plant.around(tls, "_plan", plan)
 
 
-@secc_defect("secc-tls-1.2", Kind.TRUST, "TLS 1.2 is accepted, without client certificate", unseen=_NO_TLS)
+@secc_defect(
+    "secc-tls-1.2",
+    Kind.TRUST,
+    "-20 is served over TLS 1.2, without client certificate",
+    unseen=_NO_TLS,
+)
 def _(plant: Plant) -> None:
     def older(config: tls.TLSConfig) -> tls.TLSConfig:
         old = dataclasses.replace(LENIENT, versions=(TLSVersion.TLS_1_2,), request_client_certificate=False)
         return dataclasses.replace(config, fallback=old)
 
     _serving(plant, older)
+    plant.around(trust, "link_facts", lambda sound, facts: replace(sound(facts), tls=True))
 
 
 @secc_defect(

@@ -392,18 +392,3 @@ def _(plant: Plant) -> None:
         return response
 
     plant.handler(common.SessionSetupReq, session_setup)
-
-
-@secc_defect(
-    "secc-leak-stale-header",
-    Kind.LEAK,
-    "a FAILED response carries the SessionID that the request had",
-    seen="the response has another SessionID than the session",
-)
-def _(plant: Plant) -> None:
-    def refuse(sound: Any, self: SECC, request: Any, *arguments: Any) -> Any:
-        response = sound(self, request, *arguments)
-        response.header.session_id = request.header.session_id
-        return response
-
-    plant.around(SECC, "_refuse", refuse)
