@@ -9,7 +9,7 @@ from typing import TypeVar
 import trio
 
 from iso15118 import v2gtp
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session.evcc import EVCC
 from iso15118.session.evcc_config import EVCCConfig
 from iso15118.session.evcc_steps import (

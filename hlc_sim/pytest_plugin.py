@@ -25,7 +25,7 @@ import pytest
 if TYPE_CHECKING:
     import trio
 
-    from iso15118.messages._declare import Node
+    from iso15118.messages.declare import Node
     from iso15118.session.evcc_steps import Reply, Step
 
     from .scenario.model import Scenario, Verdict

@@ -10,19 +10,18 @@ from dataclasses import dataclass, field
 import trio
 
 from iso15118 import v2gtp
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session.charger import Charger
 from iso15118.session.events import Deviation, Role
 from iso15118.session.secc import SECC
-from iso15118.session.secc_config import Closing, SECCConfig, SessionStore, Trust
-from iso15118.session.secc_config import Link as LinkFacts
+from iso15118.session.secc_config import Closing, LinkSecurity, SECCConfig, SessionStore, Trust
 
 from .clock import unix_offset
 from .transport.link import FrameSink, Intervention, Link, LinkClosed, Undecodable, UnknownPayload
 
 log = logging.getLogger(__name__)
 
-Secure = Callable[[trio.abc.Stream], Awaitable[tuple[trio.abc.Stream, LinkFacts]]]
+Secure = Callable[[trio.abc.Stream], Awaitable[tuple[trio.abc.Stream, LinkSecurity]]]
 """Turns an accepted TCP connection into the link a session runs on: TLS and what its handshake proved, or lab
 TCP.
 """
@@ -106,7 +105,7 @@ class Station:
         log.log(logging.INFO if report.clean else logging.WARNING, "%s: %s", peer, report.ended)
 
     async def _serve(self, stream: trio.abc.Stream, report: ConnectionReport) -> None:
-        facts = LinkFacts(tls=False, lab_plain_tcp=True)
+        facts = LinkSecurity(tls=False, lab_plain_tcp=True)
         if self.secure is not None:
             try:
                 with trio.fail_after(_SETUP_TIMEOUT):

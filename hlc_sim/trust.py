@@ -27,8 +27,7 @@ from iso15118.security.secc_trust import ContractJudge
 from iso15118.security.signature_primitives import SigningKey
 from iso15118.security.tls_profile import ISO_20, LENIENT, TLSProfile, TLSVersion
 from iso15118.security.xmlsig import make_signature, signed_elements
-from iso15118.session.secc_config import Link as LinkFacts
-from iso15118.session.secc_config import Trust
+from iso15118.session.secc_config import LinkSecurity, Trust
 from iso15118.session.timers import STRICT
 from pki.hierarchy import Hierarchy
 from pki.profiles import Role as PKIRole
@@ -215,10 +214,10 @@ Told = Callable[[TLSFacts], None]
 
 def securing(
     config: TLSConfig, told: Told | None = None
-) -> Callable[[trio.abc.Stream], Awaitable[tuple[trio.abc.Stream, LinkFacts]]]:
+) -> Callable[[trio.abc.Stream], Awaitable[tuple[trio.abc.Stream, LinkSecurity]]]:
     """`Station.secure`: TLS over an accepted connection, and what its handshake proved."""
 
-    async def shake_hands(stream: trio.abc.Stream) -> tuple[trio.abc.Stream, LinkFacts]:
+    async def shake_hands(stream: trio.abc.Stream) -> tuple[trio.abc.Stream, LinkSecurity]:
         try:
             secured = await secure(stream, config, server_side=True)
         except TLSError as error:
@@ -242,13 +241,13 @@ async def connecting(stream: trio.abc.Stream, config: TLSConfig) -> TLSStream:
     raise TLSError(f"the TLS handshake took more than {seconds:g} s", None, True, TLSFacts(False))
 
 
-def link_facts(facts: TLSFacts) -> LinkFacts:
+def link_facts(facts: TLSFacts) -> LinkSecurity:
     """What the SECC's session needs to know of a handshake."""
     evcc_id = None
     if facts.peer_leaf is not None:
         with contextlib.suppress(ValueError):  # accepted in spite of it, which the chain's verdict says
             evcc_id = common_name(facts.peer_leaf)
-    return LinkFacts(
+    return LinkSecurity(
         tls=facts.version is TLSVersion.TLS_1_3, vehicle_certificate=facts.peer_leaf, evcc_id=evcc_id
     )
 

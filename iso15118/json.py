@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from .exi.schema import AnyElement, ComplexType, Element, Kind, QName, SimpleType
-from .messages import _lexical
-from .messages._layout import FormError, Layout, Layouts, build, layouts_of, simple_value
+from .messages import lexical
+from .messages.layout import FormError, Layout, Layouts, build, layouts_of, simple_value
 from .messages.schema_sets import SchemaSet, schema_set_of
 
 __all__ = ["FormError", "from_builtins", "from_json", "to_builtins", "to_json"]
@@ -129,10 +129,10 @@ def _written_item(layouts: Layouts, element: Element | None, item: Any, path: st
 
 
 def _written_simple(simple: SimpleType, value: Any, path: str) -> Any:
-    if not _lexical.fits(simple, value):
+    if not lexical.fits(simple, value):
         raise FormError(path, f"{value!r} is no {simple.name or simple.base}")
     if simple.kind is Kind.BINARY:
-        return _lexical.write_binary(simple, value)
+        return lexical.write_binary(simple, value)
     return value.value if simple.enumeration is not None else value
 
 
@@ -212,7 +212,7 @@ def _read_any(layouts: Layouts, name: str, data: Any, path: str) -> Any:
 
 def _read_simple(simple: SimpleType, data: Any, path: str) -> Any:
     if simple.kind in (Kind.BOOLEAN, Kind.INTEGER):
-        if not _lexical.fits(simple, data):
+        if not lexical.fits(simple, data):
             wanted = "a boolean" if simple.kind is Kind.BOOLEAN else "an integer"
             raise FormError(path, f"is {_kind(data)}, not {wanted}")
         return data
@@ -221,7 +221,7 @@ def _read_simple(simple: SimpleType, data: Any, path: str) -> Any:
     if simple.kind is Kind.STRING:
         return data
     try:
-        return _lexical.read(simple, data)
+        return lexical.read(simple, data)
     except ValueError as error:
         raise FormError(path, str(error)) from None
 

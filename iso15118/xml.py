@@ -12,8 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .exi.schema import AnyElement, AttributeUse, ComplexType, Element, QName
-from .messages import _lexical
-from .messages._layout import FormError, Layout, Layouts, build, layouts_of, simple_value
+from .messages import lexical
+from .messages.layout import FormError, Layout, Layouts, build, layouts_of, simple_value
 from .messages.schema_sets import SchemaSet, prefixes, schema_set_of
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class _Writer:
 
 def _written(simple: Any, value: Any, path: str) -> str:
     try:
-        return _lexical.write(simple, value)
+        return lexical.write(simple, value)
     except ValueError as error:
         raise FormError(path, str(error)) from None
 
@@ -279,7 +279,7 @@ class _Reader:
 
 def _parsed(simple: Any, text: str, path: str) -> Any:
     try:
-        return _lexical.read(simple, text)
+        return lexical.read(simple, text)
     except ValueError as error:
         raise FormError(path, str(error)) from None
 

@@ -1,15 +1,17 @@
-"""`v2g-pki`: mint, issue, inspect, export, revoke, ocsp and break, on the command line.
+"""`v2g-pki`: mint, issue, inspect, export, revoke, crl, ocsp and break, on the command line.
 
 Private keys are written to files only (mode 0600) and never printed.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from cryptography import x509
@@ -21,43 +23,93 @@ from pki.inspect import dumps, inspect_chain, read_certificates
 from pki.profiles import Edition, Family, Role
 from pki.revocation import crl, make_responder, revoke, staples
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="V2G certificate hierarchies for a lab.")
 
-Directory = Annotated[Path, typer.Argument(help="Directory of the hierarchy, as `mint --out` made it.")]
+class Exit(IntEnum):
+    """What a command's end means; the same codes as those of `hlc`."""
+
+    OK = 0
+    FAILED = 1
+    """It ran, and the result is bad: a certificate breaks a rule of its profile."""
+    USAGE = 2
+    """The command line or an input cannot be used, or an output cannot be written."""
+    INTERRUPTED = 130
+    """Ctrl-C before the end."""
+
+
+EPILOG = (
+    "Exit codes: 0 all well; 1 a certificate breaks a rule; 2 command line or file unusable; 130 interrupted."
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="V2G certificate hierarchies for a lab: the good ones, and broken ones on purpose.",
+    epilog=EPILOG,
+)
+
+Directory = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Directory of the hierarchy, as mint --out made it.")
+]
+Now = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Pretend it is this time (ISO 8601, UTC if it names no zone)."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that already exist.")]
 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Errors the user can mend, as one line on standard error and exit code 1."""
+    """Errors the user can mend, as one line on standard error and an exit code."""
     try:
         yield
-    except (ValueError, KeyError, OSError, RuntimeError) as error:
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        typer.echo(f"v2g-pki: {text}", err=True)
-        raise typer.Exit(1) from None
+    except OSError as error:
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        _stop(f"{where}{error.strerror or error}")
+    except (ValueError, KeyError, RuntimeError) as error:
+        _stop(str(error.args[0] if isinstance(error, KeyError) and error.args else error))
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+def _stop(text: str) -> NoReturn:
+    typer.secho(f"v2g-pki: {text}", err=True, fg=typer.colors.RED)
+    raise typer.Exit(Exit.USAGE)
 
 
 def _when(text: str | None) -> datetime | None:
     if text is None:
         return None
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"--now {text!r} is no ISO 8601 time, such as 2030-01-31T12:00:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def mint(
-    out: Annotated[Path, typer.Option(help="New directory for the hierarchy.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New directory for the hierarchy.")],
     edition: Annotated[Edition, typer.Option(help="Which text the certificates follow.")] = Edition.ISO_20,
-    family: Annotated[Family | None, typer.Option(help="Key family; default: that of the edition.")] = None,
+    family: Annotated[Family | None, typer.Option(help="Key family [default: that of the edition].")] = None,
     seed: Annotated[
-        str | None, typer.Option(help="Makes keys and certificates reproducible, hence worthless as secrets.")
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Makes keys and certificates reproducible, hence worthless as secrets."
+        ),
     ] = None,
-    now: Annotated[str | None, typer.Option(help="Pretend it is this ISO 8601 time.")] = None,
-    ocsp_url: Annotated[str, typer.Option(help="OCSP responder named in certificates.")] = Urls.ocsp,
-    crl_url: Annotated[str, typer.Option(help="CRL address; {ca} becomes the CA's name.")] = Urls.crl,
+    now: Now = None,
+    ocsp_url: Annotated[
+        str, typer.Option(metavar="URL", help="OCSP responder named in certificates.")
+    ] = Urls.ocsp,
+    crl_url: Annotated[
+        str, typer.Option(metavar="URL", help="CRL address; {ca} becomes the CA's name.")
+    ] = Urls.crl,
     critical_identifiers: Annotated[
-        bool, typer.Option(help="Mark SKI, AKI and AIA critical, as the first edition prints it.")
+        bool,
+        typer.Option(
+            "--critical-identifiers", help="Mark SKI, AKI and AIA critical, as the first edition prints it."
+        ),
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -89,15 +141,21 @@ def _write_staples(
     return paths
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def issue(
     directory: Directory,
-    role: Annotated[Role, typer.Argument(help="secc, vehicle, oem-provisioning, contract or cps.")],
-    cn: Annotated[str, typer.Argument(help="Common name: SECCID, EVCCID, PCID or EMAID.")],
-    name: Annotated[str, typer.Option(help="Name of the new files.")],
-    organisation: Annotated[str | None, typer.Option(help="Organization name in the subject.")] = None,
-    days: Annotated[int | None, typer.Option(help="Days of validity; default: that of the profile.")] = None,
-    seed: Annotated[str | None, typer.Option(help="As in mint.")] = None,
+    role: Annotated[
+        Role, typer.Argument(metavar="ROLE", help="One of secc, vehicle, oem-provisioning, contract, cps.")
+    ],
+    cn: Annotated[str, typer.Argument(metavar="CN", help="Common name: SECCID, EVCCID, PCID or EMAID.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the new files.")],
+    organisation: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Organization name in the subject.")
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Days of validity [default: those of the profile].")
+    ] = None,
+    seed: Annotated[str | None, typer.Option(metavar="TEXT", help="As in mint.")] = None,
 ) -> None:
     """Issue one more leaf below an existing hierarchy."""
     with _plain_errors():
@@ -109,26 +167,36 @@ def issue(
         typer.echo(f"{directory / 'chains' / f'{name}.pem'}")
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def inspect(
-    files: Annotated[list[Path], typer.Argument(help="PEM bundles or DER certificates, leaf first.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="PEM bundles or DER certificates, leaf first.")
+    ],
     edition: Annotated[Edition, typer.Option(help="The text to compare with.")] = Edition.ISO_20,
-    now: Annotated[str | None, typer.Option(help="Pretend it is this ISO 8601 time.")] = None,
+    now: Now = None,
 ) -> None:
-    """Explain certificates and say which rule of the profile each breaks; exit code 2 if any does."""
+    """Explain certificates, as JSON, and say which rule of the profile each breaks.
+
+    Exit code 1 if any does.
+    """
     with _plain_errors():
         chain = [der for file in files for der in read_certificates(file)]
         reports = inspect_chain(chain, edition, _when(now))
         typer.echo(dumps(reports))
     if any(report.findings for report in reports):
-        raise typer.Exit(2)
+        raise typer.Exit(Exit.FAILED)
 
 
-@app.command()
+class Layout(StrEnum):
+    josev = "josev"
+    everest = "everest"
+
+
+@app.command(epilog=EPILOG)
 def export(
     directory: Directory,
-    layout: Annotated[str, typer.Argument(help="josev or everest.")],
-    out: Annotated[Path, typer.Argument(help="Where to write the tree.")],
+    layout: Annotated[Layout, typer.Argument(help="The stack.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where to write the tree.")],
     vehicle_as_oem: Annotated[
         bool,
         typer.Option(help="Josev only: its EV presents the vehicle leaf, not the provisioning leaf."),
@@ -138,20 +206,20 @@ def export(
     """Copy a hierarchy into the file layout of another stack."""
     with _plain_errors():
         hierarchy = Hierarchy.load(directory)
-        if layout == "josev":
+        if layout is Layout.josev:
             written = export_josev(hierarchy, out, vehicle_as_oem=vehicle_as_oem, overwrite=overwrite)
-        elif layout == "everest":
-            written = export_everest(hierarchy, out, overwrite=overwrite)
         else:
-            raise ValueError(f"no layout {layout!r}: there are josev and everest")
+            written = export_everest(hierarchy, out, overwrite=overwrite)
         typer.echo(f"{len(written)} files in {out}")
 
 
-@app.command("revoke")
+@app.command("revoke", epilog=EPILOG)
 def revoke_command(
     directory: Directory,
-    name: Annotated[str, typer.Argument(help="Name of the certificate.")],
-    reason: Annotated[str, typer.Option(help="RFC 5280 reason, such as keyCompromise.")] = "unspecified",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the certificate.")],
+    reason: Annotated[
+        str, typer.Option(metavar="REASON", help="RFC 5280 reason, such as keyCompromise.")
+    ] = "unspecified",
 ) -> None:
     """Revoke a certificate; writes the CRL of its CA and renews staples."""
     with _plain_errors():
@@ -168,7 +236,7 @@ def revoke_command(
         typer.echo(f"{name} revoked; {path}")
 
 
-@app.command("crl")
+@app.command("crl", epilog=EPILOG)
 def crl_command(directory: Directory) -> None:
     """Write a fresh CRL (one week) for every CA."""
     with _plain_errors():
@@ -181,13 +249,18 @@ def crl_command(directory: Directory) -> None:
                 typer.echo(str(path))
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def ocsp(
     directory: Directory,
     staple: Annotated[
-        list[str] | None, typer.Option(help="Write staple files for this leaf instead of serving.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Write staple files for this leaf instead of serving (repeatable)."
+        ),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8888,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
+    ] = 8888,
 ) -> None:
     """Answer OCSP and CRL requests on loopback, or write staple files (valid for one week)."""
     with _plain_errors():
@@ -205,11 +278,17 @@ def ocsp(
                 typer.echo("stopped")
 
 
-@app.command("break")
+@app.command("break", epilog=EPILOG)
 def break_command(
-    directory: Annotated[Path | None, typer.Argument(help="Directory of a good hierarchy.")] = None,
-    names: Annotated[list[str] | None, typer.Argument(help="Variants to make; none: all that fit.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write NAME.pem and NAME.key.")] = None,
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Directory of a good hierarchy.")
+    ] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Variants to make; none: all that fit.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write NAME.pem and NAME.key.")
+    ] = None,
     listing: Annotated[
         bool, typer.Option("--list", help="Name the variants and the verdict each deserves.")
     ] = False,

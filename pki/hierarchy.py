@@ -173,6 +173,10 @@ class Hierarchy:
         """One more leaf under the CA of its role; valid from the start of today."""
         if role not in _ISSUING_CA or (role is Role.VEHICLE and self.edition is Edition.ISO_2):
             raise ValueError(f"no CA of this hierarchy issues {role} certificates")
+        if not name or set(name) & set("/\\\0") or name.startswith("."):
+            raise ValueError(
+                f"name {name!r}: it becomes the name of files, so no separators and no dot first"
+            )
         if name in self.credentials:
             raise FileExistsError(f"the hierarchy already has a certificate {name!r}")
         template = next(node for node in PLAN if node.role is role)
@@ -226,24 +230,36 @@ class Hierarchy:
     @classmethod
     def load(cls, directory: Path) -> Hierarchy:
         """Reads back what `write` wrote."""
+        manifest = directory / MANIFEST
         try:
-            data = json.loads((directory / MANIFEST).read_text())
+            data = json.loads(manifest.read_text())
         except FileNotFoundError:
             raise FileNotFoundError(f"{directory} holds no hierarchy ({MANIFEST} is missing)") from None
-        if data.get("format") != 1:
-            raise ValueError(f"{directory / MANIFEST}: format {data.get('format')!r} is not known, 1 is")
-        result = cls(
-            Edition(data["edition"]),
-            Family(data["family"]),
-            datetime.fromisoformat(data["created"]),
-            Urls(**data["urls"]),
-        )
-        for entry in data["certificates"]:
-            result.credentials[entry["name"]] = _read(directory, entry, result.credentials)
-        result.revoked = {
-            int(entry["serial"], 16): (datetime.fromisoformat(entry["at"]), entry["reason"])
-            for entry in data["revoked"]
-        }
+        except ValueError as error:
+            raise ValueError(f"{manifest}: {error}") from None
+        known = data.get("format") if isinstance(data, dict) else None
+        if known != 1:
+            raise ValueError(f"{manifest}: format {known!r} is not known, 1 is")
+        try:
+            result = cls(
+                Edition(data["edition"]),
+                Family(data["family"]),
+                datetime.fromisoformat(data["created"]),
+                Urls(**data["urls"]),
+            )
+            entries = [
+                (entry["name"], Role(entry["role"]), entry["issuer"]) for entry in data["certificates"]
+            ]
+            result.revoked = {
+                int(entry["serial"], 16): (datetime.fromisoformat(entry["at"]), entry["reason"])
+                for entry in data["revoked"]
+            }
+        except KeyError as error:
+            raise ValueError(f"{manifest}: {error.args[0]} is missing") from None
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{manifest}: {error}") from None
+        for name, role, issuer in entries:
+            result.credentials[name] = _read(directory, name, role, result.credentials.get(issuer))
         return result
 
     def leaves(self) -> Iterable[Credential]:
@@ -252,15 +268,18 @@ class Hierarchy:
         return (c for c in self.credentials.values() if c.role in leaf_roles)
 
 
-def _read(directory: Path, entry: dict[str, str], known: dict[str, Credential]) -> Credential:
-    name = entry["name"]
-    certificate = x509.load_pem_x509_certificate((directory / "certs" / f"{name}.pem").read_bytes())
-    key = serialization.load_pem_private_key((directory / "keys" / f"{name}.key").read_bytes(), None)
-    agreement = None
-    if (extra := directory / "keys" / f"{name}.x448.key").exists():
-        loaded = serialization.load_pem_private_key(extra.read_bytes(), None)
-        assert isinstance(loaded, x448.X448PrivateKey)
-        agreement = loaded
-    der = certificate.public_bytes(serialization.Encoding.DER)
-    issuer = known[entry["issuer"]] if entry["issuer"] else None
-    return Credential(name, Role(entry["role"]), der, key, issuer, agreement)  # type: ignore[arg-type]
+def _read(directory: Path, name: str, role: Role, issuer: Credential | None) -> Credential:
+    path = directory / "certs" / f"{name}.pem"
+    try:
+        der = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(serialization.Encoding.DER)
+        path = directory / "keys" / f"{name}.key"
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+        agreement = None
+        if (extra := directory / "keys" / f"{name}.x448.key").exists():
+            path = extra
+            loaded = serialization.load_pem_private_key(path.read_bytes(), None)
+            assert isinstance(loaded, x448.X448PrivateKey)
+            agreement = loaded
+    except (TypeError, ValueError):
+        raise ValueError(f"{path}: not the PEM of a certificate or key without password") from None
+    return Credential(name, role, der, key, issuer, agreement)  # type: ignore[arg-type]

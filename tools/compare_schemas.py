@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from iso15118.messages._derive import INTEGER_BOUNDS
+from iso15118.messages.derive import INTEGER_BOUNDS
 from tools.export_schemas import schema_texts
 
 XS = "{http://www.w3.org/2001/XMLSchema}"

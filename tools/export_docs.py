@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.reference import commands, messages, settings, tables
+from tools.reference import commands, messages, python, settings, tables
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def pages() -> Iterator[tuple[str, str]]:
     """Each page's place below `reference/`, and its text."""
-    for kind in (messages, settings, commands, tables):
+    for kind in (messages, settings, commands, tables, python):
         yield from kind.pages()
 
 

@@ -9,6 +9,8 @@ from iso15118.session.values import MeterReading
 
 @dataclass(slots=True)
 class Meter:
+    """An energy meter with a register for each direction."""
+
     meter_id: str = "HLC-SIM-METER-1"
     charged: float = field(default=0.0, init=False)
     """Wh into the vehicle."""

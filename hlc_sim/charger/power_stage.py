@@ -11,6 +11,8 @@ from iso15118.session.values import DCLimits
 
 @dataclass(slots=True)
 class Contactor:
+    """A contactor that takes its time, and may fail open or welded."""
+
     closing_time: float = 0.05
     stuck_open: bool = False
     """A fault: it never closes."""

@@ -17,9 +17,9 @@ from iso15118.session.charger import (
     Progress,
     ScheduleOffer,
     ScheduleRequest,
+    SiteWish,
     VehicleReport,
     Verdict,
-    Wish,
 )
 from iso15118.session.services import BPTChannel, EnergyMode, Family, GeneratorMode
 from iso15118.session.values import ACGrid, ACLimits, DCLimits, MeterReading, MobilityNeeds, PerPhase, total
@@ -70,7 +70,6 @@ class SimulatedCharger(Charger):
         self.outlet = outlet or Outlet()
         self.site = site or Site()
         self.evse_id = self.outlet.evse_id
-        self.announced: common.EVPowerProfile | None = None
         """How the vehicle said it will draw power."""
         self._unix_offset = unix_offset
         self._ticker = Ticker(speed)
@@ -142,7 +141,7 @@ class SimulatedCharger(Charger):
         return self.site.offer(self._mode, request, int(now + self._unix_offset), charge, discharge)
 
     def profile(self, now: float, tuple_id: int | None, profile: common.EVPowerProfile) -> None:
-        self.announced = profile
+        """The power stage follows the requests of the loop, which the SECC holds to the profile."""
 
     def metering_confirmed(self, now: float, request: common.MeteringConfirmationReq) -> None:
         self._finish_wish(EVSENotification.MeteringConfirmation)
@@ -250,10 +249,10 @@ class SimulatedCharger(Charger):
 
     # -- the site's wishes --
 
-    def wish(self, now: float) -> Wish | None:
+    def wish(self, now: float) -> SiteWish | None:
         self._advance(now)
         if not self.site.grid_present and not self._forming:
-            return Wish(EVSENotification.Terminate)
+            return SiteWish(EVSENotification.Terminate)
         elapsed = self._since_start
         for index, (start, wish) in enumerate(self.site.wishes):
             if elapsed >= start and index not in self._done_wishes:

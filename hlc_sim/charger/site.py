@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from iso15118.messages import common
 from iso15118.messages.common_types import RationalNumber
 from iso15118.session import schedules
-from iso15118.session.charger import ScheduleOffer, ScheduleRequest, Wish
+from iso15118.session.charger import ScheduleOffer, ScheduleRequest, SiteWish
 from iso15118.session.services import EnergyMode, MobilityNeedsMode, Pricing
 from iso15118.session.values import MobilityNeeds, PerPhase
 
@@ -45,7 +45,7 @@ class Site:
     """Followed from the start of each session; the last slot goes on."""
     set_points: tuple[tuple[float, float], ...] = ()
     """Dynamic mode: (time, power) from which on this power is wanted; before the first, as much as fits."""
-    wishes: tuple[tuple[float, Wish], ...] = ()
+    wishes: tuple[tuple[float, SiteWish], ...] = ()
     """(time, wish); each stands until the vehicle has acted on it."""
     needs: MobilityNeeds | None = None
     """MobilityNeedsMode 2: what the site provides in place of the driver."""

@@ -29,7 +29,7 @@ from .options import (
     ReadKeyLog,
     Recording,
     SDPPort,
-    Security,
+    Secured,
     grouped,
 )
 from .overview import Overview
@@ -72,7 +72,7 @@ def hlc(
 @grouped
 def secc(
     place: Place,
-    security: Security,
+    security: Secured,
     recording: Recording,
     mode: Annotated[
         list[Mode] | None,
@@ -122,7 +122,7 @@ def secc(
 @grouped
 def evcc(
     place: Place,
-    security: Security,
+    security: Secured,
     recording: Recording,
     mode: Annotated[
         Mode | None,
@@ -139,7 +139,11 @@ def evcc(
     loops: Annotated[
         int | None,
         typer.Option(
-            "--loops", metavar="N", min=1, help="Charge loops of a session [default: until charged]."
+            "--charge-loops",
+            "--loops",
+            metavar="N",
+            min=1,
+            help="Charge loops of a session [default: until charged].",
         ),
     ] = None,
     verbose: Verbose = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from ipaddress import IPv6Address
+from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,7 +19,7 @@ from .errors import stop
 
 if TYPE_CHECKING:
     from ..transport.interface import Interface
-    from .options import Recording, Security
+    from .options import Recording, Secured
 
 log = logging.getLogger("hlc")
 
@@ -38,7 +38,7 @@ def run(
     role: Role,
     settings: object,
     interface: Interface | None,
-    security: Security,
+    security: Secured,
     recording: Recording,
 ) -> bool:
     """Run a side to the end, recorded if that is wanted; True if Ctrl-C ended it. Everything is closed
@@ -84,9 +84,12 @@ def host_and_port(text: str) -> tuple[str, int] | tuple[str, int, int, int]:
     """ "host:port" or "[ipv6%iface]:port"."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        stop(f"--connect {text!r} is not HOST:PORT (IPv6 addresses in brackets: [fe80::1%eth0]:50000)")
+        stop(f"{text!r} is not HOST:PORT (IPv6 addresses in brackets: [fe80::1%eth0]:50000)")
     host = host.removeprefix("[").removesuffix("]")
     address, _, scope = host.partition("%")
     if scope:
-        return interfaces.find(scope).socket_address(IPv6Address(address), int(port))
+        try:
+            return interfaces.find(scope).socket_address(IPv6Address(address), int(port))
+        except AddressValueError:
+            stop(f"{text!r}: {address!r} is no IPv6 address")
     return host, int(port)

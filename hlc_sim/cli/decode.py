@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import dataclasses
+import re
 import sys
 from collections.abc import Iterator
 from enum import IntEnum
@@ -88,7 +89,7 @@ def items(source: str) -> Iterator[Item]:
     else:
         data = _hex(source)
         if data is None:
-            stop(f"{source!r} is neither hex digits nor a file")
+            stop(f"{source!r} is neither {_no_hex(source)} nor a file")
         yield Item("argument", data)
 
 
@@ -131,6 +132,11 @@ def _json_line(where: str, line: str) -> Item:
 
 def _known(schema: object) -> str | None:
     return schema if isinstance(schema, str) and schema in {item.value for item in SchemaSet} else None
+
+
+def _no_hex(text: str) -> str:
+    odd = re.fullmatch(r"(0[xX])?[0-9a-fA-F]+", text) and len(text) % 2
+    return "an even number of hex digits" if odd else "hex digits"
 
 
 def _hex(text: str) -> bytes | None:

@@ -175,6 +175,7 @@ def run_demo(
     eim: bool,
     keylog: Path | None,
 ) -> None:
+    recording.check()
     if powerline:
         need_scapy()
         from .demo_powerline import prepare

@@ -18,24 +18,30 @@ class Exit(IntEnum):
 
     OK = 0
     FAILED = 1
-    """A session did not come to its proper end, or a frame could not be decoded."""
+    """It ran, and the result is bad: a session without its proper end, a finding, a case that failed, a frame
+    that cannot be decoded, recordings that differ, a check of the machine that failed."""
     USAGE = 2
-    """The command line, a configuration file or an input file cannot be used."""
+    """The command line, a configuration or an input cannot be used, or an output cannot be written."""
     NO_CONNECTION = 3
-    """No SECC was found, or the connection could not be made or accepted."""
+    """No such interface, no modem, no peer, no connection, or no right to use them."""
     INTERRUPTED = 130
     """Ctrl-C before the end."""
 
 
 EPILOG = (
-    "Exit codes: 0 all well; 1 a session did not come to its proper end, or a frame could not be decoded; "
-    "2 command line, configuration or input unusable; 3 no SECC found, or no connection; 130 interrupted."
+    "Exit codes: 0 all well; 1 the result is bad; 2 command line, configuration or file unusable; "
+    "3 no interface, modem, peer or connection; 130 interrupted."
 )
+
+
+def complain(message: str) -> None:
+    """One line on standard error."""
+    typer.secho(f"hlc: {message}", err=True, fg=typer.colors.RED)
 
 
 def stop(message: str, code: Exit = Exit.USAGE) -> NoReturn:
     """End the command with one line on standard error."""
-    typer.secho(f"hlc: {message}", err=True, fg=typer.colors.RED)
+    complain(message)
     raise typer.Exit(code)
 
 
@@ -70,6 +76,10 @@ def readable() -> Iterator[None]:
         text = (
             error.strerror if error.strerror and not str(error.strerror).startswith("[Errno") else str(error)
         )
+        if error.filename is not None:
+            stop(f"{os.fsdecode(error.filename)}: {text}")
+        if isinstance(error, FileNotFoundError | FileExistsError | NotADirectoryError | IsADirectoryError):
+            stop(text)
         stop(str(text or type(error).__name__), Exit.NO_CONNECTION)
     except _refused_tls() as error:
         stop(str(error) or "the connection broke", Exit.NO_CONNECTION)

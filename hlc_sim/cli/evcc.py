@@ -22,7 +22,7 @@ from . import powerline as dlink
 from . import summary
 from .common import host_and_port, log, log_to_stderr, logging_sink, override, run
 from .errors import Exit
-from .options import Place, Recording, Security
+from .options import Place, Recording, Secured
 
 if TYPE_CHECKING:
     from ..powerline.dlink import VehicleLink
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def run_evcc(
     place: Place,
-    security: Security,
+    security: Secured,
     recording: Recording,
     *,
     mode: str | None,
@@ -42,6 +42,7 @@ def run_evcc(
     loops: int | None,
     verbose: bool,
 ) -> None:
+    recording.check()
     settings = load(VehicleConfig, place.config) if place.config is not None else VehicleConfig()
     override(settings, mode=mode, control=control, speed=place.speed)
     if loops is not None:
@@ -99,7 +100,7 @@ def run_evcc(
 
 
 async def _discover(
-    interface: interfaces.Interface | None, security: Security, sdp_port: int, record: RunTrace
+    interface: interfaces.Interface | None, security: Secured, sdp_port: int, record: RunTrace
 ) -> tuple[str, int, int, int]:
     assert interface is not None
     found = await sdp.discover(interface, security=security.security, udp_port=sdp_port, sink=record.sdp)

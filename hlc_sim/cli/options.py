@@ -71,7 +71,9 @@ ReadKeyLog = Annotated[
     Path | None,
     typer.Option("--keylog", metavar="FILE", help="TLS secrets of captures (NSS key log)."),
 ]
-SDPPort = Annotated[int, typer.Option("--sdp-port", metavar="PORT", help="UDP port of SDP.")]
+SDPPort = Annotated[
+    int, typer.Option("--sdp-port", metavar="PORT", min=1, max=65535, help="UDP port of SDP.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,11 @@ class Recording:
         ),
     ] = None
 
+    def check(self) -> None:
+        """That the results can be written, before a session whose results they are."""
+        if self.json is not None and str(self.json) != "-":
+            self.json.open("a").close()
+
     @property
     def max_bytes(self) -> int | None:
         """Bytes of --trace-max-mb, which only a trace can have."""
@@ -138,7 +145,7 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Security:
+class Secured:
     """How the connection is secured: TLS with these files, or plain TCP in the laboratory.
 
     The options of the command line go before the table `[trust]` of a configuration file.

@@ -11,7 +11,7 @@ import typer
 
 from iso15118.session.charger import Charger
 from iso15118.session.events import Role
-from iso15118.session.secc_config import Link as LinkFacts
+from iso15118.session.secc_config import LinkSecurity
 
 from ..clock import unix_offset
 from ..config import load
@@ -23,7 +23,7 @@ from ..transport import sdp, tcp
 from . import powerline as dlink
 from .common import log, log_to_stderr, logging_sink, override, run
 from .errors import Exit
-from .options import Place, Recording, Security
+from .options import Place, Recording, Secured
 
 if TYPE_CHECKING:
     from ..powerline.dlink import StationLink
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def run_secc(
     place: Place,
-    security: Security,
+    security: Secured,
     recording: Recording,
     *,
     modes: tuple[str, ...],
@@ -42,6 +42,7 @@ def run_secc(
     sessions: int,
     verbose: bool,
 ) -> None:
+    recording.check()
     settings = load(StationConfig, place.config) if place.config is not None else StationConfig()
     override(settings, modes=modes or None, control=control, speed=place.speed)
     trust = security.station(settings.trust)
@@ -123,7 +124,7 @@ def run_secc(
 def _secure_secc(config: TLSConfig, record: RunTrace) -> Callable[[trio.abc.Stream], Any]:
     from ..trust import securing
 
-    async def shake_hands(stream: trio.abc.Stream) -> tuple[trio.abc.Stream, LinkFacts]:
+    async def shake_hands(stream: trio.abc.Stream) -> tuple[trio.abc.Stream, LinkSecurity]:
         peer = peer_name(stream)
         shake = securing(config, lambda facts: record.tls(peer, facts))
         return await shake(record.connect(stream, peer, tls=True))

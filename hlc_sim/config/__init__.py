@@ -6,7 +6,9 @@ they are used: a process is mostly one of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from iso15118.lazy import exports
 
 from .reader import ConfigError, build, load
 
@@ -17,12 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODES", "ConfigError", "StationConfig", "VehicleConfig", "build", "load"]
 
-_HOMES = {"MODES": "common", "StationConfig": "station", "VehicleConfig": "vehicle"}
+_HOMES = {".common": ("MODES",), ".station": ("StationConfig",), ".vehicle": ("VehicleConfig",)}
+"""The names by their modules, which are imported when a name is first used."""
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = exports(__name__, _HOMES)

@@ -36,6 +36,8 @@ def load(kind: type[T], path: Path) -> T:
         raise ConfigError(str(path), "", error.strerror or str(error)) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), "", f"not TOML: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), "", f"not TOML: byte {error.start} is no UTF-8") from None
     return build(kind, data, where=str(path))
 
 
@@ -68,7 +70,7 @@ def _settings(kind: type, data: object, where: str, key: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(where, key, f"a table is needed, not {_shown(data)}")
     hints = typing.get_type_hints(kind, localns={"common": common})
-    known = {item.name: hints[item.name] for item in dataclasses.fields(kind) if _plain(hints[item.name])}
+    known = {item.name: hints[item.name] for item in dataclasses.fields(kind) if plain(hints[item.name])}
     values = {}
     for name, value in data.items():
         if name not in known:
@@ -114,10 +116,10 @@ def _member(kind: type[enum.Enum], value: object, where: str, key: str) -> enum.
     raise ConfigError(where, key, f"{_shown(value)} is not one of {names}")
 
 
-def _plain(hint: Any) -> bool:
+def plain(hint: Any) -> bool:
     """Whether a value of this type can stand in a file."""
     if typing.get_origin(hint) in (tuple, typing.Union, types.UnionType, typing.Literal):
-        return all(kind is Ellipsis or kind is type(None) or _plain(kind) for kind in typing.get_args(hint))
+        return all(kind is Ellipsis or kind is type(None) or plain(kind) for kind in typing.get_args(hint))
     if isinstance(hint, str):  # a member of a Literal
         return True
     return isinstance(hint, type) and (

@@ -10,7 +10,9 @@ the cases are ours, and passing them is not conformity.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from iso15118.lazy import exports
 
 if TYPE_CHECKING:
     from .bench import Bench, Shelf
@@ -18,14 +20,6 @@ if TYPE_CHECKING:
     from .catalogue import suite
     from .model import Case, CaseResult, Failed, Group, Inconclusive, Observation, Result
     from .runner import run_case
-
-_HOMES = {
-    "bench": ("Bench", "Shelf"),
-    "capabilities": ("Capabilities", "of_simulator"),
-    "model": ("Case", "CaseResult", "Failed", "Group", "Inconclusive", "Observation", "Result"),
-    "runner": ("run_case",),
-    "catalogue": ("suite",),
-}
 
 __all__ = [
     "Bench",
@@ -43,11 +37,13 @@ __all__ = [
     "suite",
 ]
 
+_HOMES = {
+    ".bench": ("Bench", "Shelf"),
+    ".capabilities": ("Capabilities", "of_simulator"),
+    ".catalogue": ("suite",),
+    ".model": ("Case", "CaseResult", "Failed", "Group", "Inconclusive", "Observation", "Result"),
+    ".runner": ("run_case",),
+}
+"""The names by their modules, which are imported when a name is first used."""
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f".{module}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = exports(__name__, _HOMES)

@@ -113,5 +113,5 @@ def names(made: Attempt, sender: Role) -> list[str]:
 
 
 def messages(made: Attempt, name: str) -> list[Any]:
-    """The messages of one kind."""
-    return [frame.message for frame in made.record.seen if frame.name == name]
+    """The messages of one element name."""
+    return [frame.message for frame in made.record.seen if frame.name.partition("(")[0] == name]

@@ -106,7 +106,7 @@ def of_simulator() -> Capabilities:
     """What the built-in SECC and EVCC support."""
     simulator = Capabilities(
         device="the built-in simulator",
-        services=tuple(MODES),
+        services=("dc", *(mode for mode in MODES if mode != "dc")),
         pnc=True,
         certificate_installation=True,
         prices=True,

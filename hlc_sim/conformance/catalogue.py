@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import chain
 
-from . import observed, procedures_secc, stimuli_evcc, stimuli_secc
+from . import adopted, observed, procedures_evcc, procedures_secc, stimuli_evcc, stimuli_secc
 from .model import Case
 
 
@@ -19,6 +19,8 @@ def suite() -> Mapping[str, Case]:
         stimuli_secc.cases(),
         procedures_secc.procedure.cases,
         stimuli_evcc.cases(),
+        procedures_evcc.procedure.cases,
+        adopted.cases(),
     ):
         if case.id in found:
             raise ValueError(f"there are two cases {case.id}")

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..scenario.cli import OurStation, OurVehicle, PlugIn, Relaxed
+from ..scenario.cli import Device, OurStation, OurVehicle, PlugIn, Relaxed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..scenario.fit import OurSide
-    from ..transport.tls import TLSConfig
     from .bench import MakeTarget
     from .capabilities import Capabilities
     from .model import Case, CaseResult
@@ -28,7 +27,7 @@ class Side(StrEnum):
 def conformance(
     patterns: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CASE]...", help="Ids or patterns, as '*.silence.*' [default: all]."),
+        typer.Argument(metavar="[CASE]...", help="Ids or patterns, as 'SECC.silence.*' [default: all]."),
     ] = None,
     against: Annotated[Side, typer.Option("--against", help="The side under test.")] = Side.secc,
     address: Annotated[
@@ -68,6 +67,10 @@ def conformance(
     lab_plain_tcp: Annotated[
         bool, typer.Option("--lab-plain-tcp", help="Without TLS, for the laboratory only.")
     ] = False,
+    pki: Annotated[
+        Path | None,
+        typer.Option("--pki", metavar="DIR", help="Certificates that the device trusts, by v2g-pki mint."),
+    ] = None,
     cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS chain, leaf first.")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Private key of it.")] = None,
     root: Annotated[list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots.")] = None,
@@ -116,15 +119,11 @@ def conformance(
                 missing = stated.missing(case.needs)
                 typer.echo(f"{'would skip' if missing else 'would run'} {case.id}: {case.title}")
             return
-        tls = None
+        device = Device("simulator" if simulated else address, iface, trigger)
         if not simulated:
-            from ..scenario.cli import load_tls
-
-            tls = load_tls(lab_plain_tcp, cert, key, root)
-            if tls is None:
-                stated.tls = False
-        target = _target(tests, address, iface, tls, trigger)
-        done = _run(chosen, stated, target, ours, simulated=simulated, results=results, log=log)
+            device.secure(pki, lab_plain_tcp, (cert, key, root))
+            stated.tls = stated.tls and not lab_plain_tcp
+        done = _run(chosen, stated, device.target, ours, simulated=simulated, results=results, log=log)
         _report(done, stated, junit)
 
 
@@ -157,26 +156,6 @@ def _described(case: Case) -> str:
     if case.needs:
         lines.append(f"  needs: {', '.join(case.needs)}")
     return "\n".join(lines)
-
-
-def _target(
-    tests: object, address: str | None, iface: str | None, tls: TLSConfig | None, trigger: str | None
-) -> MakeTarget:
-    from iso15118.session.events import Role
-
-    from ..scenario.targets import NetworkEVCC, NetworkSECC, SimulatedEVCC, SimulatedSECC
-    from ..scenario.trigger import Trigger
-
-    if address is None and iface is None:
-        return lambda role: SimulatedSECC() if role is Role.SECC else SimulatedEVCC()
-    if tests is Role.EVCC:
-        assert iface is not None
-        return lambda role: NetworkEVCC(iface, tls, trigger=Trigger(trigger) if trigger else None)
-    if address is not None:
-        from ..cli.common import host_and_port
-
-        return lambda role: NetworkSECC(host_and_port(address), tls=tls)
-    return lambda role: NetworkSECC(interface=iface, tls=tls)
 
 
 def _run(

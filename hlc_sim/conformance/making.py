@@ -14,6 +14,7 @@ from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..scenario.model import Do, Expect, Outcome, Scenario, Step
 from .capabilities import Capabilities
+from .elements import Element
 from .model import Case, Group
 from .way import FAMILIES, Stop, common, own
 
@@ -116,6 +117,18 @@ def request(kind: str) -> dict[str, Any]:
     """`message` and `set` of a step that sends this kind of request ("PowerDeliveryReq(Stop)")."""
     name, _, progress = kind.rstrip(")").partition("(")
     return {"message": name, "set": {"charge_progress": progress}} if progress else {"message": name}
+
+
+def values_of(element: Element) -> Iterator[tuple[str, Any, bool]]:
+    """Names and values at the bounds of a number; True for those that stand for their class."""
+    if element.rational:
+        yield "zero", 0, True
+        yield "negative", -10, False
+        yield "huge", {"exponent": 127, "value": 32767}, True
+    else:
+        if not element.small:
+            yield "zero", 0, False
+            yield "huge", 2**32 - 1, True
 
 
 def refuses(*codes: str, **more: Any) -> Expect:

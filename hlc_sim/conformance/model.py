@@ -12,7 +12,6 @@ from iso15118.session.events import Role
 from ..scenario.model import Scenario
 
 if TYPE_CHECKING:
-    from ..scenario.runner import Attempt
     from .bench import Bench
 
 
@@ -41,6 +40,8 @@ class Group(StrEnum):
     """Pause and resume."""
     PNC = "pnc"
     """Plug & Charge and certificate installation."""
+    POWER = "power"
+    """The physics do not do what the messages say."""
     TLS = "tls"
     SDP = "sdp"
     SLAC = "slac"
@@ -95,6 +96,8 @@ class Case:
 
 
 class Result(StrEnum):
+    """What became of a case."""
+
     PASS = "pass"
     FAIL = "fail"
     KNOWN = "known failure"
@@ -114,6 +117,3 @@ class CaseResult:
     reasons: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     seconds: float = 0.0
-
-
-Attempts: TypeAlias = "list[Attempt]"

@@ -52,19 +52,21 @@ def cases() -> Iterator[Case]:
     """All of them, for both sides."""
     for tests in Role:
         for reference in references().values():
-            yield _whole(tests, reference)
+            if not (reference.limited and tests is Role.SECC):
+                yield _whole(tests, reference)
         yield from _of_common_messages(tests)
         for reference in references().values():
-            yield from _of_reference(tests, reference)
+            if not (reference.limited and tests is Role.SECC):  # there the site is the device's own
+                yield from _of_reference(tests, reference)
         yield from _times(tests)
 
 
 def _whole(tests: Role, reference: Reference) -> Case:
-    priced = " with prices" if reference.priced else ""
+    more = " with prices" if reference.priced else " at a site that gives little" if reference.limited else ""
     return _case(
         tests,
         f"{reference.name}.whole",
-        f"a whole {reference.mode} session under {reference.control} control{priced}",
+        f"a whole {reference.mode} session under {reference.control} control{more}",
         "Comes to its proper end.",
         Observation((reference.name,)),
         needs=reference.needs,

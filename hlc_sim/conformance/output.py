@@ -59,18 +59,21 @@ def append(path: Path, result: CaseResult) -> None:
 
 
 def earlier(path: Path, cases: Mapping[str, Case]) -> dict[str, CaseResult]:
-    """The results in a file of JSON lines, as far as `cases` knows them. ValueError names file and line."""
+    """The results in a file of JSON lines, as far as `cases` knows them. ValueError names file and line.
+
+    A last line without its end, of a run that was ended while it wrote, is cut off.
+    """
     found: dict[str, CaseResult] = {}
     if not path.exists():
         return found
-    rows = path.read_text(encoding="utf-8").splitlines()
-    for number, row in enumerate(rows, start=1):
+    whole, _, rest = path.read_text(encoding="utf-8").rpartition("\n")
+    if rest:
+        path.write_text(whole + "\n" if whole else "", encoding="utf-8")
+    for number, row in enumerate(whole.splitlines(), start=1):
         try:
             data = json.loads(row)
             case, result = data["case"], Result(data["result"])
         except (ValueError, KeyError, TypeError):
-            if number == len(rows):
-                break  # the run was ended while it wrote this
             raise ValueError(f"{path}: line {number} is no result of a case") from None
         if case in cases:
             found[case] = CaseResult(cases[case], result, data["reasons"], data["log"], data["seconds"])
@@ -101,7 +104,7 @@ def as_junit(results: Sequence[CaseResult], name: str) -> str:
                 ElementTree.SubElement(properties, "property", name="requirement", value=requirement)
         kind = {Result.FAIL: "failure", Result.INCONCLUSIVE: "error"}.get(item.result, "skipped")
         if item.result is not Result.PASS:
-            message = "; ".join(item.reasons)
+            message = _printable("; ".join(item.reasons))
             child = ElementTree.SubElement(element, kind, message=f"{item.result.value}: {message}")
             child.text = _printable("\n".join([item.case.title, item.case.sound, *item.log]))
     ElementTree.indent(suite)

@@ -6,16 +6,22 @@ from collections.abc import Sequence
 
 import trio
 
+from iso15118 import exi
+from iso15118.messages.declare import Node
 from iso15118.session.charger import Verdict
 from iso15118.session.evcc_steps import PausedSession
 from iso15118.session.events import Role
+from iso15118.session.services import Family
+from iso15118.session.streams import payload_type_of
 from iso15118.session.vehicle import Wish
 
 from ..charger import Outlet
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
+from ..scenario import edit
 from ..scenario.model import Do, Step
 from ..scenario.runner import Attempt
+from ..transport.link import Link
 from ..vehicle import Driver
 from .bench import Bench, codes, expect, messages, names
 from .making import ends, polling_station, refuses, replace
@@ -104,8 +110,7 @@ def _only_parameters_after_resume(wrong: str) -> None:
 
     async def case(bench: Bench) -> None:
         paused = await _paused(bench)
-        first = "AC" if bench.capabilities.service.startswith("ac") else "DC"
-        step = replace(f"{first}_ChargeParameterDiscoveryReq", message=wrong)
+        step = replace(f"{_family(bench)}_ChargeParameterDiscoveryReq", message=wrong)
         made = await _resumed(bench, paused, (step,))
         _joined(made, paused)
         refused = codes(made, wrong.removesuffix("Req") + "Res")
@@ -234,8 +239,7 @@ async def renegotiation_begins_with_the_services(bench: Bench) -> None:
 
     Refuses it with FAILED_SequenceError.
     """
-    family = "AC" if bench.capabilities.service.startswith("ac") else "DC"
-    wrong = f"{family}_ChargeParameterDiscoveryReq"
+    wrong = f"{_family(bench)}_ChargeParameterDiscoveryReq"
     made = await bench.session(
         (replace("ServiceDiscoveryReq", 2, message=wrong),),
         vehicle=_vehicle(bench, Wish.RENEGOTIATE_SERVICE, charge_loops=12),
@@ -381,14 +385,7 @@ async def two_EVs_at_once(bench: Bench) -> None:
     """
     made: list[Attempt] = []
 
-    async def second(link: object, payload_type: int, message: object) -> None:
-        from iso15118 import exi
-        from iso15118.messages._declare import Node
-
-        from ..transport.link import Link
-
-        assert isinstance(link, Link)
-        assert isinstance(message, Node)
+    async def second(link: Link, payload_type: int, message: Node) -> None:
         await link.write(payload_type, exi.encode(message), message)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(begin)
@@ -462,3 +459,90 @@ async def nothing_is_left_of_a_renegotiation(bench: Bench) -> None:
     await bench.session(vehicle=_vehicle(bench, wish, charge_loops=12))
     made = await bench.session()
     expect(made.ok, f"the next session did not succeed: {made.ended}")
+
+
+# -- what belongs to no other place --------------------------------------------------------------------------
+
+
+def _after_the_stop(name: str, wrong: str) -> None:
+    """A case for a request that comes when the session is over."""
+
+    async def case(bench: Bench) -> None:
+        async def more(link: Link, payload_type: int, message: Node) -> None:
+            await link.write(payload_type, exi.encode(message), message)
+            header = message.header  # type: ignore[attr-defined]
+            extra = edit.build(wrong, header) if wrong else message
+            await link.write(payload_type_of(extra), exi.encode(extra), extra)
+
+        made = await bench.session((Step("SessionStopReq", Do.CALL, call=more),), expect=ends(within=8))
+        answers = [f"{frame.name} {frame.code}" for frame in made.record.seen if frame.sender is Role.SECC]
+        stopped = next((n for n, answer in enumerate(answers) if answer.startswith("SessionStopRes")), None)
+        expect(stopped is not None, "no answer to SessionStopReq")
+        assert stopped is not None
+        later = [answer for answer in answers[stopped + 1 :] if "FAILED" not in answer]
+        expect(not later, f"it answered {', '.join(later)} after SessionStopRes")
+
+    what = wrong or "SessionStopReq once more"
+    case.__doc__ = f"{what} after SessionStopReq.\n\nThe session is over: gives no answer, or FAILED."
+    procedure(Group.SEQUENCE, wrong or "SessionStopReq", requirements=("V2G20-459",), name=name)(case)
+
+
+_after_the_stop("after-the-stop-once-more", "")
+_after_the_stop("after-the-stop-services", "ServiceDiscoveryReq")
+_after_the_stop("after-the-stop-setup", "SessionSetupReq")
+
+
+@procedure(
+    Group.SERVICES,
+    "supportedAppProtocolReq",
+    requirements=("V2G20-169", "V2G20-167"),
+    needs=("service:ac", "service:dc"),
+)
+async def the_EVs_priority_decides(bench: Bench) -> None:
+    """AC and DC are offered, the one with the higher priority at the end of the list.
+
+    Answers with the SchemaID of the entry with the smallest Priority of those that it serves.
+    """
+    for first, second in (("AC", "DC"), ("DC", "AC")):
+        offers = [
+            _offer("urn:example:other", 9, 1),
+            _offer(Family(second).namespace, 5, 7),
+            _offer(Family(first).namespace, 3, 2),
+        ]
+        step = replace("supportedAppProtocolReq", set={"app_protocol": offers})
+        made = await bench.session((step,), station=StationConfig(modes=("ac", "dc")))
+        answers = messages(made, "supportedAppProtocolRes")
+        expect(answers, "no answer to supportedAppProtocolReq")
+        chosen = answers[0].schema_id
+        expect(chosen == 3, f"SchemaID {chosen} was chosen; 3 has priority 2, 5 has 7, 9 is not served")
+
+
+def _offer(namespace: str, schema_id: int, priority: int) -> dict[str, object]:
+    return {
+        "protocol_namespace": namespace,
+        "version_number_major": 1,
+        "version_number_minor": 0,
+        "schema_id": schema_id,
+        "priority": priority,
+    }
+
+
+@procedure(Group.VALUES, "PowerDeliveryReq", needs=("control:scheduled",))
+async def a_power_profile_above_the_schedule(bench: Bench) -> None:
+    """PowerDeliveryReq(Start) with a power profile of 9 MW.
+
+    Refuses it with a FAILED code, or warns of the violation; does not take it in silence.
+    """
+    entry = "ev_power_profile.ev_power_profile_entries.ev_power_profile_entry[0].power"
+    made = await bench.session(
+        (replace("PowerDeliveryReq(Start)", set={entry: 9_000_000}),), control="scheduled"
+    )
+    said = codes(made, "PowerDeliveryRes") + codes(made, f"{_family(bench)}_ChargeLoopRes")
+    expect(
+        any(code.startswith(("FAILED", "WARNING_EVPowerProfile")) for code in said),
+        f"it was answered {said[0] if said else 'not at all'}, and no warning followed",
+    )
+
+
+def _family(bench: Bench) -> str:
+    return "AC" if bench.capabilities.service.startswith("ac") else "DC"

@@ -21,6 +21,10 @@ LOOPS = 6
 """Charge loops of a reference session; MeterInfo is asked for in every second."""
 
 
+_LIMITED = {"dc": 20_000.0, "ac": 5_000.0}
+"""W of the grid connection in sessions whose EV could take more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """One kind of session, and what a device must support for it."""
@@ -29,6 +33,8 @@ class Reference:
     mode: str
     control: str
     priced: bool = False
+    limited: bool = False
+    """The site gives less than the EV could take."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -58,16 +64,25 @@ class Reference:
         station = polling_station(self.mode)
         if self.priced:
             station.energy = energy_modes(MODES[self.mode], pricing=Pricing.ABSOLUTE)
+        if self.limited:
+            station.site.connection_power = _LIMITED[self.mode]
         return station
 
 
 @cache
 def references() -> Mapping[str, Reference]:
-    """By name: each energy service under each control mode; with prices for the plain ones."""
+    """By name: each energy service under each control mode; the plain ones also with prices, and at a site
+    that gives little.
+    """
     found = [Reference(f"{mode}-{control}", mode, control) for mode in MODES for control in CONTROL_MODES]
     found += [
         Reference(f"{mode}-{control}-priced", mode, control, priced=True)
         for mode in ("dc", "ac")
+        for control in CONTROL_MODES
+    ]
+    found += [
+        Reference(f"{mode}-{control}-limited", mode, control, limited=True)
+        for mode in _LIMITED
         for control in CONTROL_MODES
     ]
     return {item.name: item for item in found}

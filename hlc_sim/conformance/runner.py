@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import trio
 
@@ -39,27 +39,44 @@ async def run_case(
     missing = capabilities.missing(case.needs)
     if missing:
         return CaseResult(case, Result.NOT_APPLICABLE, [f"the device does not state {', '.join(missing)}"])
-    if isinstance(case.play, Scenario):
-        result = await _scenario(case, case.play, capabilities, make_target, ours or OurSide())
-    else:
-        bench = Bench(case.tests, capabilities, make_target, shelf, ours)
-        try:
-            if isinstance(case.play, Observation):
-                await _observe(case.play, bench)
-            else:
-                await case.play(bench)
-            result = CaseResult(case, Result.PASS, log=bench.log)
-        except Failed as failure:
-            result = CaseResult(case, Result.FAIL, list(failure.args), bench.log)
-        except Inconclusive as reason:
-            result = CaseResult(case, Result.INCONCLUSIVE, list(reason.args), bench.log)
-        except NoTarget as reason:
-            result = CaseResult(case, Result.INCONCLUSIVE, [str(reason)], bench.log)
+    try:
+        result = await _played(case, capabilities, make_target, shelf, ours or OurSide())
+    except ExceptionGroup as group:  # of the tasks of a simulated device
+        crash = next(_leaves(group))
+        result = CaseResult(case, Result.FAIL, [f"it crashed: {type(crash).__name__}: {crash}"])
     if result.result is Result.FAIL and (why := _known(case.id, capabilities)):
         result.result = Result.KNOWN
         result.reasons.append(f"known: {why}")
     result.seconds = trio.current_time() - started
     return result
+
+
+async def _played(
+    case: Case, capabilities: Capabilities, make_target: MakeTarget, shelf: Shelf | None, ours: OurSide
+) -> CaseResult:
+    if isinstance(case.play, Scenario):
+        return await _scenario(case, case.play, capabilities, make_target, ours)
+    bench = Bench(case.tests, capabilities, make_target, shelf, ours)
+    try:
+        if isinstance(case.play, Observation):
+            await _observe(case.play, bench)
+        else:
+            await case.play(bench)
+    except Failed as failure:
+        return CaseResult(case, Result.FAIL, list(failure.args), bench.log)
+    except Inconclusive as reason:
+        return CaseResult(case, Result.INCONCLUSIVE, list(reason.args), bench.log)
+    except NoTarget as reason:
+        return CaseResult(case, Result.INCONCLUSIVE, [str(reason)], bench.log)
+    return CaseResult(case, Result.PASS, log=bench.log)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 def _known(case_id: str, capabilities: Capabilities) -> str:

@@ -14,9 +14,9 @@ from iso15118.session.timers import STRICT
 from ..charger import IsolationMonitor, Outlet, Site
 from ..config.station import StationConfig
 from ..scenario.model import Do, Step
-from .making import CONTINUES, SURVIVES, ends, make, places, replace
+from .elements import numbers, omissible
+from .making import CONTINUES, SURVIVES, ends, make, places, replace, values_of
 from .model import Case, Group
-from .optional import omissible
 from .way import FAMILIES
 
 _EVCC = Role.EVCC
@@ -35,6 +35,7 @@ def cases() -> Iterator[Case]:
     yield from session_ids()
     yield from frames()
     yield from omissions()
+    yield from bounds()
 
 
 def _answered() -> Iterator[tuple[Family | None, str, int, str]]:
@@ -317,3 +318,22 @@ def omissions() -> Iterator[Case]:
             family=omission.family,
             control=omission.control,
         )
+
+
+def bounds() -> Iterator[Case]:
+    """Each number in each response at zero, below it, and beyond all use, one at a time."""
+    for element in numbers(_EVCC):
+        for name, value, typical in values_of(element):
+            yield make(
+                _EVCC,
+                Group.VALUES,
+                f"{element.name}.{name}",
+                f"{element.message} with {element.wire} {name}",
+                "Goes on, or ends the session in good order: refuses what breaks a rule, and must not crash.",
+                (replace(element.message, set={element.path: value}),),
+                SURVIVES,
+                message=element.message,
+                family=element.family,
+                control=element.control,
+                thorough=not typical,
+            )

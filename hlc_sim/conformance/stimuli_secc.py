@@ -10,10 +10,10 @@ from iso15118.session.sequence import LOOP_MESSAGES, Phase, stem
 from iso15118.session.services import Family
 from iso15118.session.timers import STRICT
 
-from ..scenario.model import Do, Step
-from .making import CONTINUES, SURVIVES, ends, make, places, refuses, replace, request
+from ..scenario.model import Do, Expect, Outcome, Step
+from .elements import numbers, omissible
+from .making import CONTINUES, SURVIVES, ends, make, places, refuses, replace, request, values_of
 from .model import Case, Group
-from .optional import omissible
 from .way import FAMILIES, Stop, way
 
 _SECC = Role.SECC
@@ -21,6 +21,8 @@ _FOREIGN = "0123456789abcdef"
 _IN_SESSION_ID = 79
 """A bit of the SessionID in every EXI document of -20: what is before it takes less than 4 bytes."""
 _LOOP = {Family.DC: "DC_ChargeLoopReq", Family.AC: "AC_ChargeLoopReq"}
+_UNDER_VOLTAGE = Expect(Outcome.SURVIVES, allow=("loop.ev-limits",))
+"""The battery's voltage is at the outlet, whatever the EV says that it bears."""
 _SESSION_UNKNOWN = ("V2G20-460",)
 _ORDER = ("V2G20-459",)
 
@@ -32,6 +34,7 @@ def cases() -> Iterator[Case]:
     yield from silence()
     yield from frames()
     yield from omissions()
+    yield from bounds()
 
 
 # -- order ---------------------------------------------------------------------------------------------------
@@ -257,3 +260,22 @@ def omissions() -> Iterator[Case]:
             family=omission.family,
             control=omission.control,
         )
+
+
+def bounds() -> Iterator[Case]:
+    """Each number in each request at zero, below it, and beyond all use, one at a time."""
+    for element in numbers(_SECC):
+        for name, value, typical in values_of(element):
+            yield make(
+                _SECC,
+                Group.VALUES,
+                f"{element.name}.{name}",
+                f"{element.message} with {element.wire} {name}",
+                "Goes on, or ends the session in good order: refuses what breaks a rule, and must not crash.",
+                (replace(element.message, set={element.path: value}),),
+                _UNDER_VOLTAGE if element.path.endswith("ev_maximum_voltage") else SURVIVES,
+                message=element.message,
+                family=element.family,
+                control=element.control,
+                thorough=not typical,
+            )

@@ -16,7 +16,7 @@ def text() -> str:
     documented = _documentation()
     lines = ["# What the device under test supports."]
     for item in dataclasses.fields(Capabilities):
-        if item.name == "known":
+        if item.name == "known" or not item.init:
             continue
         if item.name in documented:
             lines.append(f"\n# {documented[item.name]}")

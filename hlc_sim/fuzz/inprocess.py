@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import signal
 import traceback
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from iso15118 import exi, v2gtp
-from iso15118.messages._declare import Node
-from iso15118.messages.common_types import V2GResponse
+from iso15118.messages.app_protocol import SupportedAppProtocolReq, SupportedAppProtocolRes
+from iso15118.messages.common_types import V2GRequest, V2GResponse
+from iso15118.messages.declare import Node
 from iso15118.messages.validation import validate
 from iso15118.session.evcc_steps import (
     ConnectionLost,
@@ -31,6 +33,7 @@ from iso15118.session.judge import Finding, Judge, LinkFacts, Observed
 from iso15118.session.sequence import name_of, stem
 
 from .cases import Case
+from .saved import UNCLEAR
 from .walks import Station, new_evcc, walk
 
 T = TypeVar("T")
@@ -94,6 +97,10 @@ def _crash(error: Exception) -> Problem:
 # -- SECC ----------------------------------------------------------------------------------------------------
 
 
+_MODELS = ("events", "entropy", "store", "charger")
+"""What a session changes deep inside."""
+
+
 class _Findings(list[Finding]):
     def __call__(self, finding: Finding) -> None:
         self.append(finding)
@@ -108,6 +115,8 @@ class _Scene:
     findings: _Findings
     now: float = 0.0
     frames: int = 0
+    models: bytes = b""
+    """What `_MODELS` names, pickled; empty until the scene is first copied."""
 
     def observe(
         self, now: float, sender: Role, payload_type: int, message: Node | None, error: str = ""
@@ -121,7 +130,9 @@ def _after(profile: str, prefix: int) -> _Scene:
     """The scene after `prefix` exchanges; to be copied, not used."""
     if prefix == 0:
         findings = _Findings()
-        return _Scene(Station(profile), Judge(findings, link=LinkFacts(lab=True)), findings)
+        return _Scene(
+            Station(profile), Judge(findings, link=LinkFacts(lab_plain_tcp=True), whole=True), findings
+        )
     scene = _copied(_after(profile, prefix - 1))
     step = walk(profile).exchanges[prefix - 1]
     response, scene.now = scene.station.answer(step.request, step.time, step.payload_type)
@@ -133,20 +144,28 @@ def _after(profile: str, prefix: int) -> _Scene:
 
 def _copied(scene: _Scene) -> _Scene:
     """A scene to play on, much faster than to play it again: copies what a session changes."""
-    station, judge = _twin(scene.station), _twin(scene.judge)
+    station = _twin(scene.station)
     station.secc, context = _twin(station.secc), _twin(station.secc.context)
     station.secc.context = context
-    for name in ("events", "entropy", "store", "charger"):
-        setattr(context, name, copy.deepcopy(getattr(context, name)))
+    # Several times as fast as deepcopy, and a scene is copied thousands of times.
+    scene.models = scene.models or pickle.dumps([getattr(context, name) for name in _MODELS], -1)
+    for name, value in zip(_MODELS, pickle.loads(scene.models), strict=True):
+        setattr(context, name, value)
     station.charger = context.charger  # type: ignore[assignment]
     findings = _Findings(scene.findings)
+    return _Scene(station, _listening(scene.judge, findings), findings, scene.now, scene.frames)
+
+
+def _listening(judge: Judge, findings: _Findings) -> Judge:
+    """A judge who has heard the same, and tells to `findings`."""
+    judge = _twin(judge)
     judge.context, judge.outcome, judge._clock = (
         _twin(judge.context),
         _twin(judge.outcome),
         _twin(judge._clock),
     )
     judge._tell, judge._clock.report = findings, judge._late
-    return _Scene(station, judge, findings, scene.now, scene.frames)
+    return judge
 
 
 def _twin(thing: T) -> T:
@@ -168,7 +187,7 @@ def _secc(case: Case) -> list[Problem]:
     observe = scene.observe
     answers: set[int] = set()
     parser = v2gtp.FrameParser()
-    after_sap = case.prefix > 0
+    after_sap, refused = case.prefix > 0, False
     for data in case.frames:
         parser.feed(data)
         now += _STEP
@@ -194,11 +213,11 @@ def _secc(case: Case) -> list[Problem]:
                 continue
             response, now = station.answer(message, now, frame.payload_type)
             if response is None:
-                if secc.closing is None:
+                if was_closing is None and (secc.closing is None or isinstance(message, _REQUESTS)):
                     name = name_of(message)
                     problems.append(Problem("no answer", f"no answer/{name}", f"no answer to {name}"))
                 continue
-            if was_closing is not None:
+            if was_closing is not None or refused:
                 problems.append(
                     Problem("after close", f"after close/{name_of(response)}", "an answer after the end")
                 )
@@ -207,16 +226,25 @@ def _secc(case: Case) -> list[Problem]:
             observe(now, Role.SECC, payload_type, response)
             answers.add(scene.frames)
             after_sap = True
-            problems += _answers(message, response, secc.session_id)
+            problems += _answers(case.profile, message, response, secc.session_id)
+            refused = refused or _failed(response)
     secc.disconnected(now)
-    known = _usual_findings(case.profile)
-    for finding in findings:
-        if finding.offender is Role.SECC and finding.severity is Severity.ERROR and finding.frame in answers:
-            key = f"judge/{finding.rule.id}/{finding.message}"
-            sap = finding.message == "supportedAppProtocolRes"  # it has a way of its own to refuse
-            if key not in known and finding.rule.id not in _NOT_FOR_FUZZING and not sap:
-                problems.append(Problem("wrong answer", key, str(finding)[:400]))
-    return problems
+    return problems + _judged(findings, Role.SECC, answers, case.profile)
+
+
+def _judged(findings: _Findings, offender: Role, frames: set[int], profile: str) -> list[Problem]:
+    """What the judge says of these frames of the device."""
+    known = _usual_findings(profile)
+    kind = "wrong answer" if offender is Role.SECC else "wrong request"
+    return [
+        Problem(kind, key, str(finding)[:400])
+        for finding in findings
+        if finding.offender is offender
+        and finding.severity is Severity.ERROR
+        and finding.frame in frames
+        and (key := f"judge/{finding.rule.id}/{finding.message}") not in known
+        and finding.rule.id not in _NOT_FOR_FUZZING
+    ]
 
 
 def _decoded(frame: v2gtp.Frame, after_sap: bool) -> tuple[Any, str]:
@@ -234,21 +262,32 @@ def _decoded(frame: v2gtp.Frame, after_sap: bool) -> tuple[Any, str]:
         return None, str(error)
 
 
+_known_sound: dict[tuple[int, bytes], Node] = {}
+"""Messages by payload type and octets that `_sound` has looked at: the same ones come thousands of times."""
+_MOST_KNOWN = 5000
+
+
 def _sound(message: Node, payload_type: int) -> list[Problem]:
     """A message that a device sends keeps the schema, can be encoded, and reads back as itself."""
+    data = exi.encode(message)
+    if _known_sound.get((payload_type, data)) == message:
+        return []
     faults = validate(message)
     name = name_of(message)
     found = [Problem("schema", f"schema/{fault.path}", str(fault)) for fault in faults[:3]]
-    data = exi.encode(message)
     set_name = v2gtp.schema_set_name(payload_type, data, after_sap=not name.startswith("supportedApp"))
     if set_name is None or exi.decode(data, set_name) != message:
         found.append(
             Problem("codec", f"codec/{name}", f"{name} in 0x{payload_type:04X} reads back otherwise")
         )
+    if not found:
+        if len(_known_sound) >= _MOST_KNOWN:
+            _known_sound.clear()
+        _known_sound[payload_type, data] = message
     return found
 
 
-def _answers(request: Node, response: Node, session_id: bytes) -> list[Problem]:
+def _answers(profile: str, request: Node, response: Node, session_id: bytes) -> list[Problem]:
     if stem(name_of(request)) != stem(name_of(response)):
         text = f"{name_of(response)} answers {name_of(request)}"
         return [Problem("wrong answer", f"wrong answer/{name_of(response)}", text)]
@@ -256,6 +295,12 @@ def _answers(request: Node, response: Node, session_id: bytes) -> list[Problem]:
         return [
             Problem("wrong answer", "wrong answer/session id", f"{name_of(response)} under another SessionID")
         ]
+    if isinstance(request, SupportedAppProtocolReq) and isinstance(response, SupportedAppProtocolRes):
+        served: Any = walk(profile).exchanges[0].request
+        chosen = {offer.schema_id: offer.protocol_namespace for offer in request.app_protocol}
+        agreed = chosen.get(response.schema_id) if response.schema_id is not None else None
+        if agreed is not None and agreed != served.app_protocol[0].protocol_namespace:
+            return [Problem("wrong answer", "wrong answer/protocol", f"agrees on {agreed[:80]!r}")]
     return []
 
 
@@ -263,7 +308,7 @@ def _answers(request: Node, response: Node, session_id: bytes) -> list[Problem]:
 def _usual_findings(profile: str) -> frozenset[str]:
     """What the judge says of an undisturbed session: for `hlc check`, not for a fuzzer."""
     findings: list[Finding] = []
-    judge = Judge(findings.append, link=LinkFacts(lab=True))
+    judge = Judge(findings.append, link=LinkFacts(lab_plain_tcp=True))
     number = 0
     for step in walk(profile).exchanges:
         for time, sender, kind, message in (
@@ -275,12 +320,13 @@ def _usual_findings(profile: str) -> frozenset[str]:
     return frozenset(f"judge/{f.rule.id}/{f.message}" for f in findings)
 
 
-_NOT_FOR_FUZZING = ("sequence.response", "refusal.sequence", "loop.ev-limits", "session.id-fresh")
-"""Rules about the pairing of requests and responses, which `_answers` looks at itself: the judge of a
-recording cannot tell a request on a wrong stream, or before the first, from one that was lost. And what the
-simulated power stage delivers, which takes its time to follow a limit; and fresh SessionIDs, which
-are not to be had from repeatable entropy.
+_NOT_FOR_FUZZING = (*UNCLEAR, "loop.ev-limits", "session.id-fresh")
+"""Not only the pairing of requests and responses, which `_answers` looks at itself, but what the simulated
+power stage delivers, which takes its time to follow a limit, and fresh SessionIDs, which are not to be had
+from repeatable entropy.
 """
+_REQUESTS = (V2GRequest, SupportedAppProtocolReq)
+"""What is always answered, by a refusal if need be, before the connection closes."""
 _ECHOED = ("SessionID", "ServiceID", "ParameterSetID", "SelectedScheduleTupleID")
 """Elements that an EVCC repeats as the SECC gave them, in the schema's range or not."""
 
@@ -288,9 +334,24 @@ _ECHOED = ("SessionID", "ServiceID", "ParameterSetID", "SelectedScheduleTupleID"
 # -- EVCC ----------------------------------------------------------------------------------------------------
 
 
+@cache
+def _heard(profile: str, prefix: int) -> Judge:
+    """A judge who has heard that many exchanges; to be copied, not used."""
+    if prefix == 0:
+        return Judge(_Findings(), link=LinkFacts(lab_plain_tcp=True), whole=True)
+    judge = _listening(_heard(profile, prefix - 1), _Findings())
+    step = walk(profile).exchanges[prefix - 1]
+    judge.frame(Observed(2 * prefix - 1, step.time, Role.EVCC, step.payload_type, step.request))
+    judge.frame(Observed(2 * prefix, step.answered, Role.SECC, step.reply_type, step.response))
+    return judge
+
+
 def _evcc(case: Case) -> list[Problem]:
     generator = new_evcc(case.profile).run()
     exchanges = case.walk.exchanges
+    findings = _Findings()
+    judge = _listening(_heard(case.profile, case.prefix), findings)
+    frame, requests = 2 * case.prefix, set[int]()
     later = {name_of(step.request): step for step in exchanges}
     parser = v2gtp.FrameParser()
     problems: list[Problem] = []
@@ -303,7 +364,11 @@ def _evcc(case: Case) -> list[Problem]:
             reply = Reply(now)
             if isinstance(step, Send | Post):
                 request = step.request
+                if said >= case.prefix:
+                    frame += 1
+                    judge.frame(Observed(frame, now, Role.EVCC, step.payload_type, request))
                 if said > case.prefix:
+                    requests.add(frame)
                     problems += [
                         problem
                         for problem in _sound(request, step.payload_type)
@@ -325,6 +390,10 @@ def _evcc(case: Case) -> list[Problem]:
                         fault = ConnectionLost("the fuzzer has no answer")
                     else:
                         reply = Reply(now, known.response)
+                if said >= case.prefix and reply.message is not None:
+                    frame += 1
+                    judge.frame(Observed(frame, now, Role.SECC, step.payload_type, reply.message))
+                    over = over or _ending(request, reply.message)
                 said += 1
             elif isinstance(step, Receive):
                 fault = ConnectionLost("nothing on this stream")
@@ -333,7 +402,7 @@ def _evcc(case: Case) -> list[Problem]:
                 reply = Reply(now)
             step = generator.send(reply) if fault is None else generator.throw(fault)
     except StopIteration:
-        return problems
+        return problems + _judged(findings, Role.EVCC, requests, case.profile)
     generator.close()
     return [*problems, Problem("hang", f"hang/EVCC/{type(step).__name__}", f"no end after {STEPS} steps")]
 
@@ -357,7 +426,22 @@ def _injected(
         if "no known message" in why:
             return Reply(now), ConnectionLost("only a frame of an unknown type came"), over
         return Reply(now), MalformedMessage(why), "an undecodable message"
-    code = str(getattr(message, "response_code", ""))
-    if code.startswith("FAILED"):
-        over = f"{name_of(message)} {code}"
     return Reply(now, message), None, over
+
+
+def _ending(request: Node, response: Node) -> str:
+    """What in a response ends the session for every EVCC; empty if nothing does."""
+    name = name_of(response)
+    if _failed(response):
+        return f"FAILED {name}"
+    if stem(name) != stem(name_of(request)) or isinstance(response, _REQUESTS):
+        return f"{name} in answer to {name_of(request)}"
+    if isinstance(request, SupportedAppProtocolReq) and isinstance(response, SupportedAppProtocolRes):
+        offered = [offer.schema_id for offer in request.app_protocol]
+        if response.schema_id is not None and response.schema_id not in offered:
+            return f"SchemaID {response.schema_id} of {offered}"
+    return ""
+
+
+def _failed(response: Node) -> bool:
+    return str(getattr(response, "response_code", "")).casefold().startswith("failed")

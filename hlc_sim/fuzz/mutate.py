@@ -6,12 +6,14 @@ import copy
 from collections.abc import Iterator
 from enum import Enum
 from random import Random
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
+
+from msgspec import Meta
 
 from iso15118 import exi, v2gtp
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import MessageHeader, RationalNumber
-from iso15118.session.fillers import _fillers as fillers
+from iso15118.messages.declare import Node
+from iso15118.session.fillers import fillers as fillers
 from iso15118.session.streams import payload_type_of
 
 from ..scenario import edit
@@ -27,12 +29,12 @@ _TYPES = (0, 0x7FFF, 0x8000, *v2gtp.PayloadType, 0x8007, 0x80FF, 0x8105, 0xA000,
 
 def structure(rng: Random, message: Node, times: int = 1) -> Node:
     """A copy with `times` values replaced by boundary values, left out, repeated or of other types."""
-    result = copy.deepcopy(message)
+    result: Node = _copied(message)
     for _ in range(times):
         places = list(_places(result))
         holder, name = rng.choice(places)
         value = getattr(holder, name)
-        setattr(holder, name, _other(rng, value, edit._hint(type(holder), name)))
+        setattr(holder, name, _other(rng, value, edit.annotation_of(type(holder), name)))
     return result
 
 
@@ -92,6 +94,20 @@ def pack(message: Node, payload_type: int | None = None) -> bytes | None:
     return v2gtp.pack(payload_type if payload_type is not None else payload_type_of(message), payload)
 
 
+def _copied(value: Any) -> Any:
+    """A deep copy of a message; quicker than `copy.deepcopy`, which must expect anything."""
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    if not isinstance(value, Node):
+        return value
+    twin = copy.copy(value)
+    for name in value.__struct_fields__:
+        held = getattr(value, name)
+        if isinstance(held, Node | list):
+            setattr(twin, name, _copied(held))
+    return twin
+
+
 def _places(node: Any) -> Iterator[tuple[Node, str]]:
     for name in node.__struct_fields__:
         yield node, name
@@ -110,6 +126,8 @@ def _other(rng: Random, value: Any, hint: Any) -> Any:
         case bool():
             return not value
         case int():  # before Enum: service ids are both
+            if (ends := _ends(hint)) and rng.random() < 0.5:
+                return rng.choice(ends)
             return rng.choice((int(value) - 1, int(value) + 1, -int(value), *_INTEGERS))
         case Enum():
             return rng.choice(list(type(value)))
@@ -134,6 +152,15 @@ def _other(rng: Random, value: Any, hint: Any) -> Any:
         case Node():
             return _node(rng, value, hint)
     return value
+
+
+def _ends(hint: Any) -> list[int]:
+    """The ends of the range that a number may have by its type, and what is beside them."""
+    if get_origin(hint) is Annotated:
+        facets = [item for item in get_args(hint)[1:] if isinstance(item, Meta)]
+        ends = [end for facet in facets for end in (facet.ge, facet.le) if end is not None]
+        return [int(end) + beside for end in ends for beside in (-1, 0, 1)] or _ends(get_args(hint)[0])
+    return [end for part in get_args(hint) for end in _ends(part)]
 
 
 def _list(rng: Random, value: list[Any]) -> list[Any]:
@@ -174,6 +201,7 @@ def _filled(rng: Random, hint: Any) -> Any:
 
 def _built(kind: type[Node]) -> Node | None:
     try:
-        return kind(**copy.deepcopy(fillers(kind)))  # they are shared, and we write into them
+        # Copies: fillers are shared, and we write into them.
+        return kind(**{name: _copied(value) for name, value in fillers(kind).items()})
     except TypeError:  # a class that needs more than fillers know (header)
         return None

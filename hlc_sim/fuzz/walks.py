@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session.evcc import EVCC, ConnectionLost, Incoming, Post, Receive, Reply, Send
 from iso15118.session.evcc_steps import SessionResult, Wait
 from iso15118.session.secc import SECC
-from iso15118.session.secc_config import Link, SECCConfig, SessionStore
+from iso15118.session.secc_config import LinkSecurity, SECCConfig, SessionStore
 
 from ..charger import SimulatedCharger
 from ..config.station import StationConfig
@@ -91,7 +91,7 @@ class Station:
         self.secc = SECC(
             _secc_config(self.profile),
             self.charger,
-            Link(tls=False, lab_plain_tcp=True),
+            LinkSecurity(tls=False, lab_plain_tcp=True),
             entropy=Entropy(),
             store=SessionStore(),
             now=0.0,

@@ -20,8 +20,8 @@ class Port(Protocol):
 
 
 class MemoryLink:
-    """A host attached in this process; a ``Link``. The queue is bounded like a socket's buffer: a host that
-    does not read loses frames, counted in ``dropped``."""
+    """A host attached in this process; an ``EthernetLink``. Its queue is bounded as a socket's is: a host
+    that does not read loses frames, counted in ``dropped``."""
 
     def __init__(self, running: RunningPowerline, modem: SimulatedModem, mac: Mac, queue: int = 1024) -> None:
         self.mac = mac

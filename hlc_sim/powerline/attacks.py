@@ -31,8 +31,8 @@ from iso15118.slac import messages as m
 from . import layers_mme as lm
 from . import layers_vendor as lv
 from .host import Host, single_exceptions
-from .link import Link
-from .matching import Slac, _open
+from .link import EthernetLink
+from .matching import Slac, open_link
 from .modems import Modem
 from .wire import MalformedMme, build, packet, parse
 
@@ -173,10 +173,12 @@ def attack(name: str, against: Against, good: str) -> Callable[[Callable[..., An
 
 
 @asynccontextmanager
-async def attacker(interface: Link | str, permit: Permit, *, capture: Path) -> AsyncIterator[Attacker]:
+async def attacker(
+    interface: EthernetLink | str, permit: Permit, *, capture: Path
+) -> AsyncIterator[Attacker]:
     """An attacker on this interface; all frames go into the capture (pcap)."""
     permit.check()
-    link = _open(interface)
+    link = open_link(interface)
     writer = RawPcapWriter(str(capture), linktype=1, sync=True)
     writer.write_header(None)
 
@@ -270,7 +272,7 @@ async def match_without_sounding(bench: Attacker) -> tuple[bool | None, str]:
     "match for another station", "EVSE", "ignores CM_SLAC_MATCH.REQ with another EVSE's address [V2G3-A09-98]"
 )
 async def match_for_another(bench: Attacker) -> tuple[bool | None, str]:
-    run_id = await _sounded(bench)
+    run_id = await sounded(bench)
     if run_id is None:
         return None, "no CM_ATTEN_CHAR.IND to a correct sounding"
     await bench.say(m.AttenCharRsp(run_id, bench.host.mac))
@@ -282,7 +284,7 @@ async def match_for_another(bench: Attacker) -> tuple[bool | None, str]:
 @attack("cut short", "EVSE", "ignores a CM_SLAC_MATCH.REQ that ends before its last field [V2G3-A09-98]")
 async def cut_short(bench: Attacker) -> tuple[bool | None, str]:
     """Down to 60 bytes: shorter frames are filled up with zeros on their way."""
-    run_id = await _sounded(bench)
+    run_id = await sounded(bench)
     if run_id is None:
         return None, "no CM_ATTEN_CHAR.IND to a correct sounding"
     await bench.say(m.AttenCharRsp(run_id, bench.host.mac))
@@ -296,7 +298,7 @@ async def cut_short(bench: Attacker) -> tuple[bool | None, str]:
 
 @attack("report not acknowledged", "EVSE", "repeats CM_ATTEN_CHAR.IND twice, then gives up")
 async def report_not_acknowledged(bench: Attacker) -> tuple[bool | None, str]:
-    run_id = await _sounded(bench)
+    run_id = await sounded(bench)
     if run_id is None:
         return None, "no CM_ATTEN_CHAR.IND to a correct sounding"
     await trio.sleep(1.5)
@@ -312,7 +314,7 @@ async def report_not_acknowledged(bench: Attacker) -> tuple[bool | None, str]:
 async def sounds_missing(bench: Attacker) -> tuple[bool | None, str]:
     heard = {}
     for count in (9, 1, 0):
-        run_id = await _sounded(bench, count)
+        run_id = await sounded(bench, count)
         reports = await bench.answers(m.AttenCharInd, run_id, within=0.1) if run_id else []
         heard[count] = reports[0].num_sounds if reports else 0
     words = ", ".join(f"{got} of {sent}" for sent, got in heard.items())
@@ -396,7 +398,7 @@ async def odd_messages(bench: Attacker) -> tuple[bool | None, str]:
     )
 
 
-async def _sounded(bench: Attacker, sounds: int = 10) -> bytes | None:
+async def sounded(bench: Attacker, sounds: int = 10) -> bytes | None:
     """A correct run up to the report; its RunID, or None without a report."""
     bench.forget()
     run_id = os.urandom(8)

@@ -9,7 +9,7 @@ import trio
 from iso15118.slac import messages as m
 from iso15118.slac import nid_from_nmk, nmk_weaknesses
 
-from .attacks import ATTACKS, Attacker, _sounded, attack
+from .attacks import ATTACKS, Attacker, attack, sounded
 from .modems import Modem
 from .wire import build
 
@@ -19,7 +19,7 @@ _READY = 30.0
 
 async def _match(bench: Attacker) -> m.SlacMatchCnf | None:
     """An ordinary matching up to the confirmation."""
-    run_id = await _sounded(bench)
+    run_id = await sounded(bench)
     if run_id is None:
         return None
     await bench.say(m.AttenCharRsp(run_id, bench.host.mac))
@@ -121,7 +121,7 @@ async def match_replayed(bench: Attacker) -> tuple[bool | None, str]:
     await bench.say(old)
     if await bench.answers(m.SlacMatchCnf):
         given.append("at rest")
-    run_id = await _sounded(bench)
+    run_id = await sounded(bench)
     if run_id is not None:
         await bench.say(m.AttenCharRsp(run_id, bench.host.mac))
         await bench.say(old)

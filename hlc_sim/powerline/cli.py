@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import signal
 import time
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+from ..cli.errors import EPILOG, Exit, readable, stop
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,10 +24,26 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="HomePlug Green PHY: real modems and a simulated powerline.")
 
 
+class Side(StrEnum):
+    ev = "ev"
+    evse = "evse"
+
+
+class Attachment(StrEnum):
+    tap = "tap"
+    veth = "veth"
+
+
+Report = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the result there as JSON ('-': standard output)."),
+]
+
+
 def mount(app: typer.Typer, panel: str) -> None:
     """Add the commands of this module to an application, in this panel of its help."""
     for command in (slac, sniff, doctor, powerline, attack):
-        app.command(rich_help_panel=panel)(command)
+        app.command(rich_help_panel=panel, epilog=EPILOG)(command)
 
 
 class _Output:
@@ -49,17 +68,19 @@ def escape(text: str) -> str:
     return escape(text)
 
 
-def _fail(message: str, code: int = 1) -> NoReturn:
-    typer.secho(f"hlc: {message}", err=True, fg=typer.colors.RED)
-    raise typer.Exit(code)
-
-
 def need_scapy() -> None:
     """End the command with exit code 2 and what to install, if scapy is not there."""
     try:
         import scapy  # noqa: F401
     except ImportError:
-        _fail("the powerline needs scapy: pip install 'hlc-sim[hpgp]'", 2)
+        stop("the powerline needs scapy: pip install 'hlc-sim[hpgp]'")
+
+
+def _write_json(target: Path, data: object) -> None:
+    if str(target) == "-":
+        print(json.dumps(data))
+    else:
+        target.write_text(json.dumps(data) + "\n", encoding="utf-8")
 
 
 # --- slac ---------------------------------------------------------------------------------------------
@@ -67,58 +88,74 @@ def need_scapy() -> None:
 
 @app.command()
 def slac(
-    role: Annotated[str, typer.Argument(help="ev or evse")],
-    iface: Annotated[str, typer.Option(help="interface of the modem")],
-    direct: Annotated[float, typer.Option(help="EV: up to this many dB a station is taken as found")] = 40.0,
-    indirect: Annotated[
-        float, typer.Option(help="EV: up to this many dB it may prove itself by validation")
+    role: Annotated[Side, typer.Argument(help="The side to be.")],
+    iface: Annotated[str, typer.Option("--iface", metavar="NAME", help="Interface of the modem.")],
+    signalattn_direct: Annotated[
+        float, typer.Option(metavar="DB", help="EV: up to this attenuation a station is taken as found.")
+    ] = 40.0,
+    signalattn_indirect: Annotated[
+        float, typer.Option(metavar="DB", help="EV: up to this one it may prove itself by validation.")
     ] = 80.0,
-    requests: Annotated[int, typer.Option(help="EV: CM_SLAC_PARM.REQ per survey")] = 3,
+    survey_requests: Annotated[
+        int, typer.Option(metavar="N", min=1, help="EV: CM_SLAC_PARM.REQ per survey.")
+    ] = 3,
     synth_attenuation: Annotated[
-        int | None, typer.Option(help="EVSE: dB, if the modem measures none")
+        int | None, typer.Option(metavar="DB", help="EVSE: what is reported if the modem measures none.")
     ] = None,
-    offset: Annotated[float, typer.Option(help="EVSE: dB added to what the modem measures")] = 0.0,
-    stay: Annotated[bool, typer.Option(help="watch the link until Ctrl-C, then leave the network")] = False,
-    timeout: Annotated[float, typer.Option(help="seconds to wait for the match")] = 120.0,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="every message")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="the match as JSON on standard output")] = False,
+    attenuation_offset: Annotated[
+        float, typer.Option(metavar="DB", help="EVSE: added to what the modem measures.")
+    ] = 0.0,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Watch the link until Ctrl-C, then leave the network.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for the match.")
+    ] = 120.0,
+    json: Report = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every message.")] = False,
 ) -> None:
     """Match as an EV or an EVSE over a modem; print the attenuation.
 
     It has no control pilot: the vehicle counts as plugged.
     """
-    if role not in ("ev", "evse"):
-        _fail(f"role: ev or evse expected, got {role!r}", 2)
     need_scapy()
     import trio
 
     from iso15118.slac import EvseSlacConfig, EvSlacConfig
 
-    from .link import LinkDown
     from .matching import SlacFailed, ev_slac, evse_slac
 
     started = time.monotonic()
+    silent = str(json) == "-"
 
     def observe(_when: float, action: Any) -> None:
         line = action_text(action, verbose)
-        if line and not as_json:
+        if line and not silent:
             out.print(f"[dim]{time.monotonic() - started:7.3f}[/] {line}")
 
     async def run() -> None:
-        if role == "ev":
+        if role is Side.ev:
             ev = EvSlacConfig(
-                bytes(6), signalattn_direct=direct, signalattn_indirect=indirect, survey_requests=requests
+                bytes(6),
+                signalattn_direct=signalattn_direct,
+                signalattn_indirect=signalattn_indirect,
+                survey_requests=survey_requests,
             )
             context: Any = ev_slac(iface, config=ev, observer=observe)
         else:
-            evse = EvseSlacConfig(bytes(6), synth_attenuation=synth_attenuation, attenuation_offset=offset)
+            evse = EvseSlacConfig(
+                bytes(6), synth_attenuation=synth_attenuation, attenuation_offset=attenuation_offset
+            )
             context = evse_slac(iface, config=evse, observer=observe)
         async with context as running:
-            if not as_json:
+            if not silent:
                 out.print(f"modem: {escape(str(running.modem.info))}")
             with trio.fail_after(timeout):
                 match = await running.matched()
-            _print_match(match, as_json)
+            if json is not None:
+                _write_json(json, match_facts(match))
+            if not silent:
+                out.print(match_table(match))
             if stay:
                 try:
                     reason = await running.lost()
@@ -128,16 +165,21 @@ def slac(
                         scope.shield = True
                         await running.leave()
 
-    try:
-        trio.run(run)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except trio.TooSlowError:
-        _fail(f"no match within {timeout:g} s")
-    except (SlacFailed, LinkDown, PermissionError) as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{iface}: {error.strerror or error}")
+    with readable():
+        try:
+            trio.run(run)
+        except trio.TooSlowError:
+            stop(f"no match within {timeout:g} s", Exit.NO_CONNECTION)
+        except SlacFailed as error:
+            stop(str(error), Exit.NO_CONNECTION)
+        except OSError as error:
+            _no_interface(iface, error)
+
+
+def _no_interface(iface: str | None, error: OSError) -> NoReturn:
+    """A socket's error that says which interface it is about."""
+    text = str(error.strerror or error)
+    stop(text if iface is None or iface in text else f"{iface}: {text}", Exit.NO_CONNECTION)
 
 
 def action_text(action: Any, verbose: bool) -> str:
@@ -156,13 +198,6 @@ def action_text(action: Any, verbose: bool) -> str:
         case LoadCp() | DriveCp() if verbose:
             return f"  control pilot: {action}"
     return ""
-
-
-def _print_match(match: Any, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(match_facts(match)))
-    else:
-        out.print(match_table(match))
 
 
 def match_facts(match: Any) -> dict[str, Any]:
@@ -211,25 +246,42 @@ def match_table(match: Any) -> Any:
 @app.command()
 def powerline(
     modem: Annotated[
-        list[str] | None, typer.Option(help="NAME:FAMILY:ROLE, e.g. evse:qca7000:EVSE; repeatable")
+        list[str] | None,
+        typer.Option(metavar="NAME:KIND:ROLE", help="A modem, as evse:qca7000:EVSE (repeatable)."),
     ] = None,
-    attenuation: Annotated[list[str] | None, typer.Option(help="NAME,NAME=DB; repeatable")] = None,
+    attenuation: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A,B=DB", help="Attenuation between two modems, as ev,evse=20 (repeatable)."),
+    ] = None,
     fault: Annotated[
-        list[str] | None, typer.Option(help="WHAT:MMTYPE[:TIMES], e.g. drop:0x6065:2; repeatable")
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT:TYPE[:N]",
+            help="Drop, duplicate or corrupt N messages of a type, as drop:0x6065:2 (repeatable).",
+        ),
     ] = None,
-    loss: Annotated[float, typer.Option(help="probability per frame and receiver")] = 0.0,
-    latency: Annotated[float, typer.Option(help="seconds")] = 0.0015,
+    loss: Annotated[
+        float, typer.Option(metavar="P", min=0, max=1, help="Probability per frame and receiver.")
+    ] = 0.0,
+    latency: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Of every frame.")] = 0.0015,
     rate: Annotated[
-        float | None, typer.Option(help="bit/s of the shared line; a real one has about 9.8e6")
+        float | None,
+        typer.Option(metavar="BPS", help="Bit/s of the shared line [default: no limit; really about 9.8e6]."),
     ] = None,
-    seed: int = 0,
-    prefix: Annotated[str, typer.Option(help="of the namespaces' names")] = "hlc",
-    attach: Annotated[str | None, typer.Option(help="tap or veth; the better one by default")] = None,
-    pcap: Annotated[Path | None, typer.Option(help="write what hosts and modems say to each other")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Decides loss, keys and noise.")] = 0,
+    prefix: Annotated[str, typer.Option(metavar="TEXT", help="Begins the namespaces' names.")] = "hlc",
+    attachment: Annotated[
+        Attachment | None, typer.Option(help="How the hosts hang on it [default: tap if it works].")
+    ] = None,
+    pcap: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what hosts and modems say to each other.")
+    ] = None,
     user_namespace: Annotated[
-        bool, typer.Option(help="no root needed: all of it in a user namespace")
+        bool, typer.Option("--user-namespace", help="No root needed: all of it in a user namespace.")
     ] = False,
-    run: Annotated[str | None, typer.Option(help="end when this shell command ends")] = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="End when this shell command ends, with its code.")
+    ] = None,
 ) -> None:
     """Simulate a powerline and its modems, for any program to use.
 
@@ -249,29 +301,30 @@ def powerline(
         try:
             enter_user_namespace()
         except OSError as error:
-            _fail(f"user namespace: {error.strerror}")
+            stop(f"user namespace: {error.strerror}", Exit.NO_CONNECTION)
     line = Powerline(seed=seed, loss=loss, latency=latency, rate=rate)
     try:
         for text in modem or ["ev:qca7000:EV", "evse:qca7000:EVSE"]:
-            name, family, role = _parts(text, 3, "modem", "NAME:FAMILY:ROLE")
+            name, family, role = _parts(text, 3, "modem", "NAME:KIND:ROLE")
             if role.upper() not in ("EV", "EVSE"):
                 raise ValueError(f"modem {text!r}: role EV or EVSE expected, got {role!r}")
             line.add(name, family, "EV" if role.upper() == "EV" else "EVSE")
         for text in attenuation or []:
             names, value = _parts(text, 2, "attenuation", "NAME,NAME=DB", "=")
             a, b = _parts(names, 2, "attenuation", "NAME,NAME=DB", ",")
-            line.set_attenuation(a, b, float(value))
+            line.set_attenuation(a, b, _number("attenuation", text, value))
         for text in fault or []:
             what, mmtype, times = _parts(
-                f"{text}:1" if text.count(":") == 1 else text, 3, "fault", "WHAT:MMTYPE[:TIMES]"
+                f"{text}:1" if text.count(":") == 1 else text, 3, "fault", "WHAT:TYPE[:N]"
             )
             if what not in ("drop", "duplicate", "corrupt"):
                 raise ValueError(f"fault {text!r}: drop, duplicate or corrupt expected")
-            line.faults.append(Fault(what, int(mmtype, 0), times=int(times)))  # type: ignore[arg-type]
-        if attach not in (None, "tap", "veth"):
-            raise ValueError(f"attach: tap or veth expected, got {attach!r}")
+            number = int(_number("fault", text, mmtype)), int(_number("fault", text, times))
+            line.faults.append(Fault(what, number[0], times=number[1]))  # type: ignore[arg-type]
     except ValueError as error:
-        _fail(str(error), 2)
+        stop(str(error))
+
+    kind: Any = None if attachment is None else attachment.value
 
     async def serve() -> int:
         code = 0
@@ -285,10 +338,12 @@ def powerline(
                         nursery.cancel_scope.cancel()
 
                 nursery.start_soon(until_signalled)
-                async with powerline_lab(line, prefix=prefix, attachment=attach) as lab:  # type: ignore[arg-type]
+                async with powerline_lab(line, prefix=prefix, attachment=kind) as lab:
                     for host in lab.hosts.values():
-                        kind = line.modems[host.name].family.name
-                        out.print(f"{host.name}: {kind}, plc0 in namespace {host.namespace}, {host.address}")
+                        family = line.modems[host.name].family.name
+                        out.print(
+                            f"{host.name}: {family}, plc0 in namespace {host.namespace}, {host.address}"
+                        )
                         out.print(f"    [dim]{' '.join(lab.command(host.name))} ...[/]")
                     if run is None:
                         out.print("running; Ctrl-C ends it")
@@ -298,12 +353,22 @@ def powerline(
                 nursery.cancel_scope.cancel()
         return code
 
-    try:
-        with single_exceptions():
-            code = trio.run(serve)
-    except netns.NoNamespaces as error:
-        _fail(f"{error}\nor let it make its own: hlc powerline --user-namespace --run 'command'")
+    with readable():
+        try:
+            with single_exceptions():
+                code = trio.run(serve)
+        except netns.NoNamespaces as error:
+            how = "or let it make its own: hlc powerline --user-namespace --run 'command'"
+            stop(f"{error}\n{how}", Exit.NO_CONNECTION)
     raise typer.Exit(code)
+
+
+def _number(what: str, text: str, number: str) -> float:
+    """Decimal, or hexadecimal after 0x."""
+    try:
+        return int(number, 0) if number[:2].lower() == "0x" else float(number)
+    except ValueError:
+        raise ValueError(f"{what} {text!r}: {number!r} is no number") from None
 
 
 def _parts(text: str, count: int, what: str, form: str, separator: str = ":") -> list[str]:
@@ -339,21 +404,25 @@ class _pcap_writer:
 
 @app.command()
 def sniff(
-    iface: Annotated[str | None, typer.Option(help="listen here")] = None,
-    read: Annotated[Path | None, typer.Option(help="or read this pcap or pcapng file")] = None,
-    write: Annotated[Path | None, typer.Option(help="write the frames to this pcap file")] = None,
-    show: Annotated[bool, typer.Option(help="every field of every frame, EXI decoded")] = False,
+    iface: Annotated[str | None, typer.Option(metavar="NAME", help="Listen here.")] = None,
+    read: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Or read this pcap or pcapng file.")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the frames to this pcap file.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Every field of every frame, EXI decoded.")] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="not only the powerline's own messages and SDP")
+        bool, typer.Option("--all", help="Not only the powerline's own messages and SDP.")
     ] = False,
     tcp_port: Annotated[
-        list[int] | None, typer.Option(help="read this TCP port as V2GTP; repeatable")
+        list[int] | None, typer.Option(metavar="PORT", help="Read this TCP port as V2GTP (repeatable).")
     ] = None,
-    count: Annotated[int | None, typer.Option(help="stop after so many frames")] = None,
+    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after so many frames.")] = None,
 ) -> None:
     """Show what goes over the powerline, in words."""
     if (iface is None) == (read is None):
-        _fail("one of --iface and --read is wanted", 2)
+        stop("one of --iface and --read is wanted")
     need_scapy()
     import trio
 
@@ -390,7 +459,7 @@ def sniff(
         finally:
             link.close()
 
-    with _pcap_writer(write) as save:
+    with readable(), _pcap_writer(write) as save:
         try:
             if read is not None:
                 for when, frame in frames_of(read):
@@ -399,9 +468,11 @@ def sniff(
             else:
                 trio.run(listen)
         except KeyboardInterrupt:
-            pass
+            pass  # the way to end it
         except OSError as error:
-            _fail(str(error))
+            if error.filename is not None:
+                raise
+            _no_interface(iface, error)
 
 
 # --- doctor -------------------------------------------------------------------------------------------
@@ -409,32 +480,34 @@ def sniff(
 
 @app.command()
 def doctor(
-    iface: Annotated[str, typer.Option(help="interface of the modem")],
-    role: Annotated[str, typer.Option(help="ev or evse")] = "ev",
-    change_key: Annotated[bool, typer.Option(help="also set a random network key and read it back")] = False,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    iface: Annotated[str, typer.Option(metavar="NAME", help="Interface of the modem.")],
+    role: Annotated[Side, typer.Option(help="The side that the modem is for.")] = Side.ev,
+    change_key: Annotated[
+        bool, typer.Option("--change-key", help="Also set a random network key and read it back.")
+    ] = False,
+    json: Report = None,
 ) -> None:
     """Check interface, modem and machine; say what to do about faults.
 
     Exit code 1 if one would stop a session.
     """
-    if role not in ("ev", "evse"):
-        _fail(f"role: ev or evse expected, got {role!r}", 2)
     need_scapy()
     import trio
 
     from .doctor import examine, table
 
-    report = trio.run(lambda: examine(iface, role, change_key=change_key))  # type: ignore[arg-type]
-    if as_json:
-        rows = [
-            {"check": c.name, "status": c.status.name.lower(), "detail": c.detail, "fix": c.fix}
-            for c in report.checks
-        ]
-        print(json.dumps(rows))
-    else:
-        out.print(table(report))
-    raise typer.Exit(1 if report.failed else 0)
+    with readable():
+        report = trio.run(lambda: examine(iface, role.value, change_key=change_key))
+        if json is not None:
+            checks = [
+                {"check": c.name, "status": c.status.name.lower(), "detail": c.detail, "fix": c.fix}
+                for c in report.checks
+            ]
+            _write_json(json, checks)
+        if str(json) != "-":
+            out.print(table(report))
+    if report.failed:
+        raise typer.Exit(Exit.FAILED)
 
 
 # --- attack -------------------------------------------------------------------------------------------
@@ -442,44 +515,45 @@ def doctor(
 
 @app.command()
 def attack(
-    against: Annotated[str, typer.Argument(help="ev or evse")],
-    iface: Annotated[str | None, typer.Option(help="interface of the attacker's modem")] = None,
-    target: Annotated[list[str] | None, typer.Option(help="MAC address of a target; repeatable")] = None,
-    capture: Annotated[Path, typer.Option(help="everything goes into this pcap file")] = Path("attack.pcap"),
-    only: Annotated[list[str] | None, typer.Option(help="name of an attack; repeatable")] = None,
+    against: Annotated[Side, typer.Argument(help="The side that is attacked.")],
+    iface: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Interface of the attacker's modem.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(metavar="MAC", help="Address of a target (repeatable).")
+    ] = None,
+    capture: Annotated[
+        Path, typer.Option(metavar="FILE", help="Everything goes into this pcap file.")
+    ] = Path("attack.pcap"),
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ATTACK", help="Name of an attack (repeatable).")
+    ] = None,
     i_own_this: Annotated[
-        bool, typer.Option("--i-own-this", help="the targets and the line are mine")
+        bool, typer.Option("--i-own-this", help="The targets and the line are mine.")
     ] = False,
-    show: Annotated[bool, typer.Option("--list", help="only name the attacks")] = False,
+    show: Annotated[bool, typer.Option("--list", help="Only name the attacks.")] = False,
 ) -> None:
     """Attack the matching of one's own equipment.
 
     Exit code 1 if a target did not behave as a good one does.
     """
-    if against not in ("ev", "evse"):
-        _fail(f"against: ev or evse expected, got {against!r}", 2)
     need_scapy()
     import trio
 
     from .attacks import NotPermitted, Permit, attacker
     from .attacks_matched import ATTACKS
 
-    chosen = [each for each in ATTACKS.values() if each.against == against.upper()]
+    chosen = [each for each in ATTACKS.values() if each.against == against.value.upper()]
     if show:
         for each in chosen:
             out.print(f"{each.name}: {each.good}")
         return
     unknown = set(only or []) - {each.name for each in chosen}
     if unknown:
-        _fail(f"no attack named {', '.join(sorted(unknown))}; --list names them", 2)
+        stop(f"no attack named {', '.join(sorted(unknown))}; --list names them")
     if iface is None:
-        _fail("--iface is wanted: attacks have no default interface", 2)
-    try:
-        targets = frozenset(bytes.fromhex(text.replace(":", "")) for text in target or [])
-        if any(len(each) != 6 for each in targets):
-            raise ValueError("6 bytes expected")
-    except ValueError as error:
-        _fail(f"target: {error}", 2)
+        stop("--iface is wanted: attacks have no default interface")
+    targets = frozenset(map(_mac, target or []))
     bad = 0
 
     async def run() -> None:
@@ -497,13 +571,27 @@ def attack(
                 if finding.good is False:
                     out.print(f"     a good target: {escape(each.good)}", soft_wrap=True)
 
+    with readable():
+        try:
+            trio.run(run)
+        except NotPermitted as error:
+            stop(str(error))
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            _no_interface(iface, error)
+    if bad:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _mac(text: str) -> bytes:
     try:
-        trio.run(run)
-    except NotPermitted as error:
-        _fail(str(error), 2)
-    except OSError as error:
-        _fail(f"{iface}: {error.strerror or error}")
-    raise typer.Exit(1 if bad else 0)
+        address = bytes.fromhex(text.replace(":", ""))
+    except ValueError:
+        address = b""
+    if len(address) != 6:
+        stop(f"--target {text!r} is no MAC address (6 bytes in hexadecimal, as 02:00:00:00:00:01)")
+    return address
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from iso15118.slac import (
 from iso15118.slac.keys import Entropy
 
 from .host import FrameTap, single_exceptions
-from .link import Link
+from .link import EthernetLink
 from .matching import Observer, Slac, ev_slac, evse_slac
 
 log = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ class _Listener(trio.abc.Listener[trio.SocketStream]):
 
 @asynccontextmanager
 async def vehicle_link(
-    link: Link | str,
+    link: EthernetLink | str,
     *,
     config: EvSlacConfig | None = None,
     control_pilot: EvControlPilot | None = None,
@@ -202,7 +202,7 @@ async def vehicle_link(
 
 @asynccontextmanager
 async def station_link(
-    link: Link | str,
+    link: EthernetLink | str,
     *,
     config: EvseSlacConfig | None = None,
     control_pilot: EvseControlPilot | None = None,

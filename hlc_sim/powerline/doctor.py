@@ -216,10 +216,13 @@ async def _modem(report: Report, host: Host, found: Interface, role: Role, chang
         report.add("modem", Status.FAIL, "nothing answers as a Green PHY modem", fix)
         return
     report.add("modem", Status.OK, str(modem.info))
-    await _alone(report, host)
+    alone = await _alone(report, host)
     _firmware(report, modem, found)
     await _latency(report, host)
-    await _role(report, modem, role)
+    if alone:
+        await _role(report, modem, role)
+    else:
+        report.add("role", Status.SKIP, "the answers may come from either modem")
     if change_key:
         await _key(report, modem)
     else:
@@ -227,13 +230,15 @@ async def _modem(report: Report, host: Host, found: Interface, role: Role, chang
     await _line(report, modem, role)
 
 
-async def _alone(report: Report, host: Host) -> None:
+async def _alone(report: Report, host: Host) -> bool:
     """Two modems on one switch: sounds are heard twice, and the wrong one takes the key."""
     answers = await host.survey(lv.VS_SW_VER_REQ(), to=LOCAL_MODEM, timeout=0.2)
     answers += await host.survey(lm.CM_NW_STATS_REQ(), to=LOCAL_MODEM, timeout=0.2)
     addresses = sorted({answer.src for answer in answers})
     fix = "one modem per interface: take the others off this switch"
-    report.judge("one modem only", len(addresses) <= 1, ", ".join(addresses) or "no answer", fix)
+    alone = len(addresses) <= 1
+    report.judge("one modem only", alone, ", ".join(addresses) or "no answer", fix)
+    return alone
 
 
 def _firmware(report: Report, modem: Modem, found: Interface) -> None:

@@ -13,7 +13,7 @@ from scapy.layers.l2 import Ether
 from iso15118.slac.keys import Entropy
 from iso15118.slac.messages import LOCAL_MODEM, Mac
 
-from .link import Link, LinkDown
+from .link import EthernetLink, LinkDown
 from .wire import mmtype_of, packet
 
 
@@ -50,7 +50,7 @@ class Host:
     down: called with True when the link goes away, with False when frames come again.
     """
 
-    def __init__(self, link: Link, entropy: Entropy = os.urandom) -> None:
+    def __init__(self, link: EthernetLink, entropy: Entropy = os.urandom) -> None:
         self.link = link
         self.entropy = entropy
         self.listeners: list[Listener] = []

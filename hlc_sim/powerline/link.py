@@ -11,7 +11,7 @@ class LinkDown(OSError):
     """The interface is down or gone; it may come back."""
 
 
-class Link(Protocol):
+class EthernetLink(Protocol):
     """Whole Ethernet frames without check sequence. ``mac``: the host's address on this link."""
 
     mac: Mac

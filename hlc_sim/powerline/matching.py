@@ -47,7 +47,7 @@ from iso15118.slac import (
 from iso15118.slac.keys import Entropy
 
 from .host import FrameTap, Host, single_exceptions
-from .link import Link, LinkDown
+from .link import EthernetLink, LinkDown
 from .modems import Modem, detect
 from .wire import MalformedMme, build, parse
 
@@ -248,7 +248,7 @@ class Slac:
 # --- entry points -----------------------------------------------------------------------------------
 
 
-def _open(link: Link | str) -> Link:
+def open_link(link: EthernetLink | str) -> EthernetLink:
     if not isinstance(link, str):
         return link
     from .rawsocket import RawLink
@@ -258,7 +258,7 @@ def _open(link: Link | str) -> Link:
 
 @asynccontextmanager
 async def _running(
-    link: Link | str,
+    link: EthernetLink | str,
     make: Callable[[Mac, Mac | None], EvSlac | EvseSlac],
     control_pilot: EvControlPilot | EvseControlPilot | None,
     modem: type[Modem] | None,
@@ -266,7 +266,7 @@ async def _running(
     observer: Observer | None,
     taps: list[FrameTap],
 ) -> AsyncIterator[Slac]:
-    opened = _open(link)
+    opened = open_link(link)
     # Shielded: a caller that is cancelled can still leave the network, in a shield of its own.
     work = [trio.CancelScope(shield=True), trio.CancelScope(shield=True)]
 
@@ -297,7 +297,7 @@ async def _running(
 
 @asynccontextmanager
 async def ev_slac(
-    link: Link | str,
+    link: EthernetLink | str,
     *,
     config: EvSlacConfig | None = None,
     control_pilot: EvControlPilot | None = None,
@@ -318,7 +318,7 @@ async def ev_slac(
 
 @asynccontextmanager
 async def evse_slac(
-    link: Link | str,
+    link: EthernetLink | str,
     *,
     config: EvseSlacConfig | None = None,
     control_pilot: EvseControlPilot | None = None,
@@ -337,7 +337,7 @@ async def evse_slac(
 
 
 async def match_ev(
-    interface: Link | str,
+    interface: EthernetLink | str,
     *,
     config: EvSlacConfig | None = None,
     control_pilot: EvControlPilot | None = None,
@@ -346,16 +346,4 @@ async def match_ev(
     """Match as an EV and leave the modem in the network. SlacFailed with the reason otherwise. The link is
     not watched afterwards: use ``ev_slac`` for that."""
     async with ev_slac(interface, config=config, control_pilot=control_pilot, observer=observer) as slac:
-        return await slac.matched()
-
-
-async def match_evse(
-    interface: Link | str,
-    *,
-    config: EvseSlacConfig | None = None,
-    control_pilot: EvseControlPilot | None = None,
-    observer: Observer | None = None,
-) -> SlacMatch:
-    """Match as an EVSE; see ``match_ev``."""
-    async with evse_slac(interface, config=config, control_pilot=control_pilot, observer=observer) as slac:
         return await slac.matched()

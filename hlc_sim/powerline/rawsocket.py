@@ -24,7 +24,7 @@ _GONE = (errno.ENETDOWN, errno.ENODEV, errno.ENXIO)
 
 
 class RawLink:
-    """Frames of one EtherType (None: all) on one interface; a ``Link``.
+    """Frames of one EtherType (None: all) on one interface; an ``EthernetLink``.
 
     Reads in bursts of at most ``burst`` frames and then lets timers have their turn: a loop that drains the
     socket without bound makes the 200 ms timers of the matching late under a flood.
@@ -43,7 +43,6 @@ class RawLink:
         self.ethertype = ethertype
         self.namespace = namespace
         self.dropped = 0
-        self.unsent = 0
         self._burst = burst
         self._buffer_size = receive_buffer
         self._read_in_burst = 0
@@ -77,13 +76,12 @@ class RawLink:
         try:
             self._socket.send(frame)
         except (BlockingIOError, InterruptedError):
-            self.unsent += 1
+            pass  # a full queue loses the frame, as the line may
         except OSError as error:
             if error.errno in _GONE:
                 raise LinkDown(error.errno, f"{self.interface}: {error.strerror}") from error
             if error.errno != errno.ENOBUFS:
                 raise
-            self.unsent += 1
 
     async def receive(self) -> bytes:
         if self._lost:

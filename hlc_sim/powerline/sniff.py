@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+from scapy.error import Scapy_Exception
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapReader
@@ -30,9 +31,12 @@ async def frames(link: RawLink) -> AsyncIterator[tuple[float, bytes]]:
 
 def frames_of(path: Path) -> Iterator[tuple[float, bytes]]:
     """The same from a pcap or pcapng file."""
-    with PcapReader(str(path)) as reader:
-        for packet in reader:
-            yield float(packet.time), bytes(packet)
+    try:
+        with PcapReader(str(path)) as reader:
+            for packet in reader:
+                yield float(packet.time), bytes(packet)
+    except Scapy_Exception as error:
+        raise ValueError(f"{path}: neither pcap nor pcapng ({error})") from None
 
 
 def describe(frame: bytes) -> str:

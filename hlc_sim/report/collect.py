@@ -83,7 +83,6 @@ class Collected:
     start: float = 0.0
     end: float = 0.0
     lines: list[Line] = field(default_factory=list)
-    omitted: int = 0
     series: dict[str, dict[str, Series]] = field(default_factory=dict)
     steps: dict[str, list[Step]] = field(default_factory=dict)
     timings: dict[str, Timing] = field(default_factory=dict)
@@ -108,7 +107,6 @@ class Collector:
         self._answered: dict[int, tuple[str, float]] = {}
         self._last_lines: deque[Line] = deque(maxlen=LAST)
         self._others = 0
-        self._repeats = 0
         self._started = False
 
     def see(self, event: ev.Event) -> None:
@@ -141,7 +139,6 @@ class Collector:
         found = self._found
         found.verdict = self._checker.verdict()
         found.lines += self._last_lines
-        found.omitted = self._repeats
         for outcome in found.verdict.outcomes.values():
             if outcome.protocol:
                 found.facts["protocol"] = outcome.protocol
@@ -161,7 +158,6 @@ class Collector:
                 self._others += 1
                 lines.append(leaving)
             else:
-                self._repeats += 1
                 if lines[-1].sender:
                     lines.append(Line(leaving.time, "", "", "", "", times=0))
                 lines[-1].times += 1

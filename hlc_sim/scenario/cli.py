@@ -66,7 +66,9 @@ def list_(pattern: Pattern = "*", file: Files = None) -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(metavar="NAME")], file: Files = None) -> None:
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name or pattern.")], file: Files = None
+) -> None:
     """What a scenario does, where it was seen, and what a sound device does."""
     from ..cli.errors import readable
 
@@ -133,12 +135,10 @@ def run(
             for item in chosen:
                 _say(item, against, iface)
             return
-        device = Device(against, iface, trigger=trigger)
+        device = Device(against, iface, trigger)
         if not device.simulated:
-            device.pki = _hierarchy(pki)
-            if device.pki is None and any(item.layer is Layer.V2G for item in chosen):
-                device.tls = load_tls(lab_plain_tcp, cert, key, root)
-            device.plain = lab_plain_tcp
+            messages = any(item.layer is Layer.V2G for item in chosen)
+            device.secure(pki, lab_plain_tcp, (cert, key, root), needed=messages)
         verdicts = [_run(item, device, log) for item in chosen]
         counts = {r: sum(v.result == r for v in verdicts) for r in ("pass", "fail", "inconclusive")}
         typer.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
@@ -205,7 +205,7 @@ def _run(item: Scenario, device: Device, log: bool) -> Verdict:
         from trio.testing import MockClock
 
         clock = MockClock(autojump_threshold=0)
-    verdict = trio.run(run_scenario, item, device.target(item), clock=clock)
+    verdict = trio.run(run_scenario, item, device.target(item.tests), clock=clock)
     typer.echo(f"{verdict.result.value:<13} {item.name} ({verdict.seconds:.1f} s)")
     for reason in verdict.reasons:
         typer.echo(f"              {reason}")
@@ -222,45 +222,54 @@ def _say(item: Scenario, against: str | None, iface: str | None) -> None:
         typer.echo(f"  {line}")
 
 
-def _hierarchy(directory: Path | None) -> Hierarchy | None:
-    if directory is None:
-        return None
-    from pki.hierarchy import Hierarchy
-
-    return Hierarchy.load(directory)
-
-
 @dataclass
 class Device:
     """What the command line says of the device under test."""
 
     against: str | None
     iface: str | None
+    trigger: str | None = None
     tls: TLSConfig | None = None
     pki: Hierarchy | None = None
     plain: bool = False
-    trigger: str | None = None
+
+    def secure(
+        self,
+        pki: Path | None,
+        lab_plain_tcp: bool,
+        files: tuple[Path | None, Path | None, list[Path] | None],
+        *,
+        needed: bool = True,
+    ) -> None:
+        """How it is spoken to: TLS with the certificates of a hierarchy or of files, or plain TCP."""
+        self.plain = lab_plain_tcp
+        if pki is not None:
+            from pki.hierarchy import Hierarchy
+
+            self.pki = Hierarchy.load(pki)
+        elif needed:
+            self.tls = load_tls(lab_plain_tcp, *files)
 
     @property
     def simulated(self) -> bool:
         return self.against == "simulator"
 
-    def target(self, item: Scenario) -> Target:
+    def target(self, tests: Role) -> Target:
+        """The device, of this side."""
         from iso15118.session.events import Role
 
         from .targets import NetworkEVCC, NetworkSECC, SimulatedEVCC, SimulatedSECC
         from .trigger import Trigger
 
-        secc = item.tests is Role.SECC
+        secc = tests is Role.SECC
         if self.simulated:
             return SimulatedSECC() if secc else SimulatedEVCC()
-        tls = self._tls(item.plays)
+        tls = self._tls(tests.other)
         if not secc:
             if self.iface is None:
-                raise ValueError(f"{item.name} tests an EVCC, which connects to us: use --iface")
-            return NetworkEVCC(
-                self.iface, tls, self.pki, trigger=Trigger(self.trigger) if self.trigger else None
-            )
+                raise ValueError("an EVCC connects to us: use --iface")
+            trigger = Trigger(self.trigger) if self.trigger else None
+            return NetworkEVCC(self.iface, tls, self.pki, trigger=trigger)
         if self.against is None:
             return NetworkSECC(interface=self.iface, tls=tls, pki=self.pki)
         from ..cli.common import host_and_port

@@ -18,9 +18,9 @@ from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from iso15118.messages import ac, acdp, app_protocol, common, dc, wpt
-from iso15118.messages._declare import GLOBAL_ELEMENTS, Node, OneOf
 from iso15118.messages.common_types import MessageHeader, RationalNumber, V2GRequest, V2GResponse
-from iso15118.session.fillers import _fillers as fillers
+from iso15118.messages.declare import GLOBAL_ELEMENTS, Node, OneOf
+from iso15118.session.fillers import fillers as fillers
 
 _INDEX = re.compile(r"(\w+)((?:\[\d+\])*)")
 
@@ -51,6 +51,12 @@ def class_named(name: str) -> type[Node]:
     return known[name]
 
 
+_ALSO_NEEDED: Mapping[str, Mapping[str, Any]] = {
+    # With Finished, Start needs a power profile: some stacks drop the message before they look at its order
+    "PowerDeliveryReq": {"ev_processing": "Ongoing"},
+}
+
+
 def build(name: str, header: MessageHeader | None, values: Mapping[str, Any] | None = None) -> Node:
     """A message with the least it must have, then `values` by path."""
     cls = class_named(name)
@@ -58,8 +64,8 @@ def build(name: str, header: MessageHeader | None, values: Mapping[str, Any] | N
     if issubclass(cls, V2GRequest | V2GResponse):
         fields["header"] = header or MessageHeader(session_id=bytes(8), timestamp=0)
     if "response_code" in cls.__struct_fields__ and "response_code" not in fields:
-        fields["response_code"] = next(iter(_hint(cls, "response_code")))
-    return change(cls(**fields), values or {})
+        fields["response_code"] = next(iter(annotation_of(cls, "response_code")))
+    return change(cls(**fields), {**_ALSO_NEEDED.get(name, {}), **(values or {})})
 
 
 def change(message: Node, values: Mapping[str, Any], unset: Sequence[str] = ()) -> Node:
@@ -90,7 +96,7 @@ def check_path(cls: type, path: str) -> Any:
         found = [c for c in classes if name in getattr(c, "__struct_fields__", ())]
         if not found:
             raise FieldError(_unknown(classes, name, path))
-        hint = _hint(found[0], name)
+        hint = annotation_of(found[0], name)
         if indices:
             hint = _item(hint)
         classes = classes_of(hint)
@@ -134,7 +140,7 @@ def _table(value: Mapping[str, Any], classes: list[type], path: str) -> Node:
         if set(fields) <= set(kind.__struct_fields__):
             made = kind(**_rest_of(kind, fields))
             for name, item in fields.items():
-                setattr(made, name, convert(item, _hint(kind, name), f"{path}.{name}"))
+                setattr(made, name, convert(item, annotation_of(kind, name), f"{path}.{name}"))
             return made
     names = ", ".join(kind.__name__ for kind in nodes) or "a single value"
     raise FieldError(f"{path}: {dict(value)!r} does not fit {wanted or names}")
@@ -149,7 +155,7 @@ def _rest_of(kind: type[Node], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _group(kind: type[Node], name: str) -> str | None:
-    metadata = getattr(_hint(kind, name), "__metadata__", ())
+    metadata = getattr(annotation_of(kind, name), "__metadata__", ())
     return next((item.group for item in metadata if isinstance(item, OneOf)), None)
 
 
@@ -174,7 +180,7 @@ def _place(message: Node, path: str) -> tuple[Any, str, int | None, Any]:
             raise FieldError(f"{path}: {name} is absent in this {type(message).__name__}")
     name, indices = _split(last, path)
     _get(holder, name, path)
-    hint = _hint(type(holder), name)
+    hint = annotation_of(type(holder), name)
     if not indices:
         return holder, name, None, hint
     _entry(getattr(holder, name), indices[-1], path)
@@ -214,7 +220,7 @@ def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls, include_extras=True)
 
 
-def _hint(cls: type, name: str) -> Any:
+def annotation_of(cls: type, name: str) -> Any:
     return _hints(cls)[name]
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -119,13 +120,22 @@ def _scenario(name: str, table: dict[str, Any], where: str) -> Scenario:
 
 
 @cache
-def library() -> dict[str, Scenario]:
-    """The scenarios that come with the package, by name."""
+def library_files() -> Mapping[str, Mapping[str, Scenario]]:
+    """The scenarios that come with the package, by file (without its ending) and name."""
+    return {
+        entry.name.removesuffix(".toml"): parse(entry.read_text(encoding="utf-8"), entry.name)
+        for entry in sorted(resources.files(__package__).joinpath("data").iterdir(), key=lambda e: e.name)
+        if entry.name.endswith(".toml")
+    }
+
+
+@cache
+def library() -> Mapping[str, Scenario]:
+    """All of them by name."""
     found: dict[str, Scenario] = {}
-    for entry in sorted(resources.files(__package__).joinpath("data").iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".toml"):
-            for name, scenario in parse(entry.read_text(encoding="utf-8"), entry.name).items():
-                if name in found:
-                    raise ConfigError(entry.name, name, "there are two scenarios of this name")
-                found[name] = scenario
+    for file, scenarios in library_files().items():
+        for name, scenario in scenarios.items():
+            if name in found:
+                raise ConfigError(f"{file}.toml", name, "there are two scenarios of this name")
+            found[name] = scenario
     return found

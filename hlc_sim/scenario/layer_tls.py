@@ -103,7 +103,7 @@ async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
     scenario = replace(scenario, vehicle=settings_of(scenario.vehicle))
     broken = settings.chain or settings.contract or settings.provisioning
     hierarchy = target.hierarchy(variants()[broken].editions if broken else ())
-    if target.role is Role.SECC and not target.name.startswith("simulated"):
+    if not target.name.startswith("simulated"):
         before = await _meet(scenario, target, hierarchy, disturbed=False)
         if not _greeted(before):
             raise NoTarget(f"a correct handshake does not lead to a session: {_told(before)}")

@@ -22,7 +22,7 @@ from iso15118.slac import messages as m
 from ..powerline.attach import RunningPowerline
 from ..powerline.attacks import Attacker, Permit, attacker
 from ..powerline.families import family
-from ..powerline.link import Link
+from ..powerline.link import EthernetLink
 from ..powerline.matching import Slac, SlacFailed, ev_slac, evse_slac
 from ..powerline.simulated import Powerline
 from ..powerline.wire import MalformedMme, build, parse
@@ -53,7 +53,7 @@ class Spoilt:
     its own modem passes unchanged.
     """
 
-    def __init__(self, inner: Link, steps: tuple[SLACStep, ...], nursery: trio.Nursery) -> None:
+    def __init__(self, inner: EthernetLink, steps: tuple[SLACStep, ...], nursery: trio.Nursery) -> None:
         self.inner = inner
         self.mac: Mac = inner.mac
         self.done: list[str] = []

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from iso15118.messages._declare import Node
 from iso15118.messages.app_protocol import AppProtocolResponseCode
 from iso15118.messages.common_types import ResponseCode
+from iso15118.messages.declare import Node
 from iso15118.security.tls_profile import Alert
 from iso15118.session.events import Role
 
@@ -54,6 +54,8 @@ class Do(StrEnum):
     """Python only: await `call(link, payload_type, message)`."""
 
 
+ANSWER_PATIENCE = 2.0
+"""s that the answer to a raw frame is waited for before the next one goes out."""
 _NEEDS_MESSAGE = (Do.REPLACE, Do.INSERT)
 _KEYS: dict[str, tuple[Do, ...]] = {
     "set": _NEEDS_MESSAGE,
@@ -108,7 +110,9 @@ class Step:
     version: int | None = None
     """First byte of the header; the second stays 0xFE."""
     raw: str = ""
-    """Bytes (hex) on the connection in place of the whole frame."""
+    """Bytes (hex) on the connection in place of the whole frame; several with commas between them, each sent
+    when the one before is answered, or after `ANSWER_PATIENCE`.
+    """
     seconds: float = 1.0
     count: int = 2
     chunk: int = 1
@@ -133,7 +137,7 @@ class Step:
                 raise ValueError(f"{key} has no meaning with do = {self.do.value!r}, only with {allowed}")
         for key in ("payload", "session_id", "append", "raw"):
             try:
-                bytes.fromhex(getattr(self, key))
+                bytes.fromhex(getattr(self, key).replace(",", "") if key == "raw" else getattr(self, key))
             except ValueError:
                 raise ValueError(f"{key}: {getattr(self, key)!r} is not hex") from None
         if self.occurrence < 0 or self.count < 1 or self.chunk < 1 or self.seconds < 0:
@@ -307,6 +311,8 @@ def _words(value: object) -> str:
 
 
 class Result(StrEnum):
+    """What became of a scenario or a case."""
+
     PASS = "pass"
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"

@@ -15,6 +15,7 @@ from iso15118.session.events import Role
 from iso15118.session.secc_config import SessionStore
 
 from ..clock import unix_offset
+from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..evcc import charge
 from ..secc import ConnectionReport, Station
@@ -125,6 +126,9 @@ async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
     if scenario.tests is Role.SECC and scenario.expect.health:
         await trio.sleep(NEXT_SESSION)
         usual = await _health(scenario, target, verdict)
+    elif scenario.tests is Role.EVCC and not _simulated(target) and any(map(_blamed(scenario), attempts)):
+        await trio.sleep(NEXT_SESSION)
+        usual = await _usual(scenario, target)
     for made in attempts:
         judge(scenario, made, usual, verdict)
     if scenario.tests is Role.SECC and len(attempts) > 1:
@@ -258,6 +262,26 @@ async def _health(scenario: Scenario, target: Target, verdict: Verdict) -> set[t
     if not next_one.ok:
         fail(verdict, f"the next session did not succeed: {next_one.ended}")
     return {(finding.rule.id, finding.message) for finding in next_one.record.errors_of(scenario.tests)}
+
+
+def _blamed(scenario: Scenario) -> Callable[[Attempt], bool]:
+    def blamed(made: Attempt) -> bool:
+        found = made.record.errors_of(scenario.tests)
+        return any(finding.rule.id not in scenario.expect.allow for finding in found)
+
+    return blamed
+
+
+async def _usual(scenario: Scenario, target: Target) -> set[tuple[str, str]]:
+    """What an EVCC breaks (rule, message) in an undisturbed session, and so in every one."""
+    ordinary = StationConfig()
+    station = dataclasses.replace(scenario.station, outlet=ordinary.outlet, site=ordinary.site)
+    plain = dataclasses.replace(scenario, steps=(), station=station)
+    try:
+        made = await attempt(plain, target, disturbed=False)
+    except NoTarget:
+        return set()
+    return {(finding.rule.id, finding.message) for finding in made.record.errors_of(Role.EVCC)}
 
 
 def _undisturbed(scenario: Scenario) -> VehicleConfig:

@@ -6,20 +6,24 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import trio
 
 from iso15118 import exi, v2gtp
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import MessageHeader
+from iso15118.messages.declare import Node
 from iso15118.session.sequence import kind_of, name_of
 from iso15118.session.streams import payload_type_of
 
 from ..transport.link import Link, LinkClosed, Received, Undecodable, UnknownPayload
 from . import edit
-from .model import Do, Step
+from .model import ANSWER_PATIENCE, Do, Step
+
+_NO_MESSAGE = (UnknownPayload, Undecodable, v2gtp.V2GTPError)
+"""What may come in place of an answer."""
 
 
 class Done(NamedTuple):
@@ -123,7 +127,12 @@ class Script:
 
     async def _replaced(self, step: Step, link: Link, payload_type: int, message: Node) -> None:
         if step.raw:
-            await link.write_bytes(self._own(step, bytes.fromhex(step.raw)))
+            *first, last = (self._own(step, bytes.fromhex(part)) for part in step.raw.split(","))
+            for data in first:
+                await link.write_bytes(data)
+                with trio.move_on_after(ANSWER_PATIENCE), suppress(*_NO_MESSAGE):
+                    await link.receive()
+            await link.write_bytes(last)
             return
         if step.message:
             header = copy.copy(self._header)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import trio
 
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
+from iso15118.messages.schema_sets import set_knowing
 from iso15118.messages.validation import validate
 from iso15118.session.events import Role, Severity
 from iso15118.session.judge import Finding, Judge, LinkFacts, Observed
@@ -73,7 +74,7 @@ class Watched(trio.abc.HalfCloseableStream):
     def __init__(self, inner: trio.abc.Stream, ours: Role, *, lab: bool) -> None:
         self.inner = inner
         self.record = Record(ours, trio.current_time())
-        self._judge = Judge(self.record.findings.append, link=LinkFacts(lab=lab))
+        self._judge = Judge(self.record.findings.append, link=LinkFacts(lab_plain_tcp=lab), whole=True)
         self._decoder = Decoder()
         self._parsers: dict[Role, FrameParser | None] = {role: FrameParser() for role in Role}
         self._ours = ours
@@ -131,7 +132,7 @@ class Watched(trio.abc.HalfCloseableStream):
 
     def _frame(self, sender: Role, payload_type: int, payload: bytes) -> None:
         message, error = self._decoder.decode(payload_type, payload)
-        problems = () if message is None else tuple(map(str, validate(message)))
+        problems = () if message is None else tuple(map(str, validate(message, set_knowing(message))))
         now = trio.current_time()
         self.record.seen.append(Seen(now, sender, payload_type, len(payload), message, error))
         number = len(self.record.seen)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from iso15118.messages.schema_sets import set_knowing
 from iso15118.messages.validation import validate
 from iso15118.session.events import Role, Severity
 from iso15118.session.judge import RULES, Finding, Judge, LinkFacts, Observed, Outcome
@@ -118,7 +119,7 @@ class Checker:
     def _judge(self, connection: int) -> Judge:
         judge = self._judges.get(connection)
         if judge is None:
-            link = LinkFacts(tls=self._tls_given, lab=self._lab)
+            link = LinkFacts(tls=self._tls_given, lab_plain_tcp=self._lab)
             judge = Judge(self._tell, connection=connection, profile=self._profile, link=link)
             judge.context.sdp_tls_asked = self._tls_asked
             if self._link_up is not None:
@@ -144,7 +145,7 @@ class Checker:
         decoder = self._decoders.setdefault(event.connection, Decoder())
         payload = bytes.fromhex(event.payload)
         message, error = decoder.decode(event.payload_type, payload)
-        problems = () if message is None else tuple(map(str, validate(message)))
+        problems = () if message is None else tuple(map(str, validate(message, set_knowing(message))))
         role = Role(event.sender)
         time = event.time or None
         observed = Observed(event.number, time, role, event.payload_type, message, error, problems)

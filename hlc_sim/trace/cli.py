@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..cli.errors import EPILOG
+from ..cli.errors import EPILOG, Exit, complain, readable, stop
+from ..cli.options import ReadKeyLog
 
 if TYPE_CHECKING:
     from . import events as ev
+    from .check import Verdict
     from .load import Input
 
 trace = typer.Typer(name="trace", help="Traces and captures: show, compare, replay.", no_args_is_help=True)
 
-Recording = Annotated[
-    str,
-    typer.Argument(metavar="FILE", help="Trace (JSON lines), pcap, pcapng, or - for standard input."),
-]
-Keys = Annotated[Path | None, typer.Option("--keylog", metavar="FILE", help="TLS secrets (NSS key log).")]
+_FORMS = "trace (JSON lines), pcap, pcapng, or - for standard input"
+Recording = Annotated[str, typer.Argument(metavar="FILE", help=f"A {_FORMS}.")]
+Recordings = Annotated[list[str], typer.Argument(metavar="FILE...", help=f"Each a {_FORMS}.")]
+NoTLS = Annotated[bool, typer.Option("--lab-plain-tcp", help="Do not judge that there is no TLS 1.3.")]
 
 
 class Format(StrEnum):
@@ -32,10 +33,9 @@ class Format(StrEnum):
     junit = "junit"
 
 
-class Rules(StrEnum):
-    standard = "standard"
+class Timers(StrEnum):
+    strict = "strict"
     relaxed = "relaxed"
-    scale = "scale"
 
 
 class Threshold(StrEnum):
@@ -53,21 +53,33 @@ def mount(app: typer.Typer, panel: str) -> None:
 
 @contextmanager
 def opened(file: str, keylog: Path | None) -> Iterator[Input]:
-    """The input, with errors as one line and exit code 2."""
+    """The input; what makes it unreadable ends the command with one line and exit code 2."""
     from .load import UnreadableInput, open_input
 
-    try:
-        with open_input(None if file == "-" else Path(file), sys.stdin.buffer, keylog=keylog) as source:
-            yield source
-    except UnreadableInput as error:
-        _stop(f"{file}: {error}")
-    except OSError as error:
-        _stop(f"{error.filename or file}: {error.strerror or error}")
+    with readable():
+        try:
+            with open_input(None if file == "-" else Path(file), sys.stdin.buffer, keylog=keylog) as source:
+                yield source
+        except UnreadableInput as error:
+            stop(f"{file}: {error}")
 
 
-def _stop(text: str) -> None:
-    typer.secho(f"hlc: {text}", err=True, fg=typer.colors.RED)
-    raise typer.Exit(2)
+def each(files: list[str], work: Callable[[str], Exit]) -> None:
+    """The same for every file, also after one that cannot be read; the exit code is the worst."""
+    worst = Exit.OK
+    for file in files:
+        try:
+            worst = max(worst, work(file))
+        except typer.Exit as end:
+            if end.exit_code == Exit.INTERRUPTED:
+                raise
+            worst = max(worst, Exit(end.exit_code))
+    if worst:
+        raise typer.Exit(worst)
+
+
+def named(file: str) -> str:
+    return "standard input" if file == "-" else file
 
 
 def watched(source: Input, what: str) -> Iterator[ev.Event]:
@@ -94,28 +106,23 @@ def watched(source: Input, what: str) -> Iterator[ev.Event]:
 
 
 def check(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="Trace, pcap, pcapng, or - for standard input.")
-    ] = "",
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help=f"Each a {_FORMS}.")] = None,
     format: Annotated[Format, typer.Option("--format", help="Form of the answer.")] = Format.text,
-    profile: Annotated[
-        Rules,
-        typer.Option(
-            "--profile", help="relaxed: times as public stacks keep them; scale: SCALE requirements too."
-        ),
-    ] = Rules.standard,
-    keylog: Keys = None,
-    lab_plain_tcp: Annotated[
-        bool, typer.Option("--lab-plain-tcp", help="Do not judge that there is no TLS 1.3.")
-    ] = False,
+    timers: Annotated[
+        Timers, typer.Option("--timers", help="Times to judge by; relaxed: as public stacks keep them.")
+    ] = Timers.strict,
+    scale: Annotated[bool, typer.Option("--scale", help="Judge by the SCALE requirements, too.")] = False,
+    keylog: ReadKeyLog = None,
+    lab_plain_tcp: NoTLS = False,
     fail_on: Annotated[
         Threshold, typer.Option("--fail-on", help="The mildest finding that makes the exit code 1.")
     ] = Threshold.error,
     list_rules: Annotated[bool, typer.Option("--list", help="List the rules and end.")] = False,
 ) -> None:
-    """Judge a recorded session by the rules of ISO 15118-20.
+    """Judge recorded sessions by the rules of ISO 15118-20.
 
-    Exit codes: 0 nothing found; 1 findings; 2 the file cannot be read.
+    Of several files, the findings of those that fail are shown, and a line for each at the end; the exit code
+    is the worst.
     """
     from rich.console import Console
 
@@ -127,39 +134,49 @@ def check(
     if list_rules:
         _list_rules()
         return
-    if not file:
-        _stop("which FILE?")
-    checker = Checker(
-        profile=RELAXED if profile is Rules.relaxed else STRICT,
-        lab_plain_tcp=lab_plain_tcp,
-        scale=profile is Rules.scale,
-    )
-    with opened(file, keylog) as source:
-        for event in watched(source, "checking"):
-            checker.see(event)
-        verdict = checker.verdict()
-        verdict.notes += source.problems
-    name = Path(file).name if file != "-" else "standard input"
-    match format:
-        case Format.text:
-            formats.as_text(Console(), verdict, name)
-        case Format.json:
-            typer.echo(formats.as_json(verdict))
-        case Format.junit:
-            typer.echo(formats.as_junit(verdict, name))
-    if not verdict.outcomes:
-        _stop(f"{file}: no V2GTP session in it")
-    if _fails(verdict, fail_on):
-        raise typer.Exit(1)
+    if not files:
+        stop("which FILE?")
+    console = Console()
+    verdicts: dict[str, Verdict] = {}
+
+    names = {file: named(file) if len(files) > 1 else Path(named(file)).name for file in files}
+
+    def judge(file: str) -> Exit:
+        name = names[file]
+        checker = Checker(
+            profile=RELAXED if timers is Timers.relaxed else STRICT, lab_plain_tcp=lab_plain_tcp, scale=scale
+        )
+        with opened(file, keylog) as source:
+            for event in watched(source, f"checking {name}"):
+                checker.see(event)
+            verdict = checker.verdict()
+            verdict.notes += source.problems
+        verdicts[name] = verdict
+        failed = _fails(verdict, fail_on)
+        if format is Format.text and (len(files) == 1 or failed):
+            formats.as_text(console, verdict, name)
+        if not any(outcome.frames for outcome in verdict.outcomes.values()):
+            complain(f"{name}: no V2GTP session in it")
+            return Exit.USAGE
+        return Exit.FAILED if failed else Exit.OK
+
+    try:
+        each(files, judge)
+    finally:
+        if format is Format.json and verdicts:
+            typer.echo(formats.as_json(verdicts))
+        elif format is Format.junit and verdicts:
+            typer.echo(formats.as_junit(verdicts))
+        elif format is Format.text and len(files) > 1:
+            for name in names.values():
+                told = formats.summary(verdicts[name]) if name in verdicts else "not readable"
+                console.print(f"{name}: {told}", soft_wrap=True, highlight=False)
 
 
-def _fails(verdict: object, threshold: Threshold) -> bool:
+def _fails(verdict: Verdict, threshold: Threshold) -> bool:
     from iso15118.session.events import Severity
     from iso15118.session.judge.scale import Result
 
-    from .check import Verdict
-
-    assert isinstance(verdict, Verdict)
     levels = list(Severity)[: list(Threshold).index(threshold) + 1]
     failed = any(item.result is Result.FAIL for items in verdict.scale.values() for item in items)
     return failed or verdict.of(*levels) > 0
@@ -181,65 +198,83 @@ def _list_rules() -> None:
 
 
 def report(
-    file: Recording,
+    files: Recordings,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="HTML", help="Where to write the page.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="HTML", help="Where to write the page [default: beside FILE]."
+        ),
     ] = None,
-    keylog: Keys = None,
-    lab_plain_tcp: Annotated[
-        bool, typer.Option("--lab-plain-tcp", help="Do not judge that there is no TLS 1.3.")
-    ] = False,
+    keylog: ReadKeyLog = None,
+    lab_plain_tcp: NoTLS = False,
     charts: Annotated[
         bool, typer.Option("--charts/--no-charts", help="Leave out the charts, and their 2 MB.")
     ] = True,
 ) -> None:
     """Write a page about a session: verdict, messages, charts, times.
 
-    One file, that opens offline.
+    One file, that opens offline; for each FILE one.
     """
     from ..report import ChartsMissing, build
 
-    target = output or (Path(file).with_suffix(".html") if file != "-" else Path("report.html"))
-    name = Path(file).name if file != "-" else "standard input"
-    with opened(file, keylog) as source:
-        try:
-            page = build(watched(source, "reading"), name=name, lab_plain_tcp=lab_plain_tcp, charts=charts)
-        except ChartsMissing as error:
-            _stop(str(error))
-    target.write_text(page, encoding="utf-8")
-    typer.echo(f"{target}: {len(page.encode()) / 1e6:.1f} MB")
+    if output is not None and len(files) > 1:
+        stop("--output is for one FILE; the pages of several stand beside them")
+
+    def write(file: str) -> Exit:
+        target = output or (Path(file).with_suffix(".html") if file != "-" else Path("report.html"))
+        name = Path(named(file)).name
+        with opened(file, keylog) as source:
+            try:
+                page = build(
+                    watched(source, f"reading {name}"), name=name, lab_plain_tcp=lab_plain_tcp, charts=charts
+                )
+            except ChartsMissing as error:
+                stop(str(error))
+            target.write_text(page, encoding="utf-8")
+        typer.echo(f"{target}: {len(page.encode()) / 1e6:.1f} MB")
+        return Exit.OK
+
+    each(files, write)
 
 
-@trace.command()
+@trace.command(epilog=EPILOG)
 def show(
-    file: Recording,
-    keylog: Keys = None,
+    files: Recordings,
+    keylog: ReadKeyLog = None,
     full: Annotated[bool, typer.Option("--full", help="Every message with all its elements.")] = False,
     every: Annotated[bool, typer.Option("--all", help="List every repetition.")] = False,
 ) -> None:
-    """The messages of a recording, as a table."""
+    """The messages of recordings, as a table each.
+
+    With --full, exit code 1 says that a message could not be decoded.
+    """
     from rich.console import Console
 
     from .show import show_messages, show_table
 
-    with opened(file, keylog) as source:
-        console = Console()
-        if full:
-            good = show_messages(console, source)
-        else:
-            show_table(console, source, collapse=not every)
-            good = True
-        for problem in source.problems:
-            typer.secho(problem, err=True, fg=typer.colors.YELLOW)
-    if not good:
-        raise typer.Exit(1)
+    console = Console()
+
+    def one(file: str) -> Exit:
+        if len(files) > 1:
+            console.print(named(file), style="bold", soft_wrap=True, highlight=False)
+        good = True
+        with opened(file, keylog) as source:
+            if full:
+                good = show_messages(console, source)
+            else:
+                show_table(console, source, collapse=not every)
+            for problem in source.problems:
+                typer.secho(problem, err=True, fg=typer.colors.YELLOW)
+        return Exit.OK if good else Exit.FAILED
+
+    each(files, one)
 
 
-@trace.command()
+@trace.command(epilog=EPILOG)
 def diff(
     left: Recording,
-    right: Annotated[str, typer.Argument(metavar="FILE", help="The other one.")],
-    keylog: Keys = None,
+    right: Annotated[str, typer.Argument(metavar="OTHER", help="The one to compare it with.")],
+    keylog: ReadKeyLog = None,
     everything: Annotated[
         bool,
         typer.Option("--everything", help="Also what differs between any two runs: ids, times, challenges."),
@@ -274,7 +309,7 @@ def diff(
             console.print(Text(f"    {path}: {one} / {other}"), soft_wrap=True)
     console.print(f"{len(sides[0])} and {len(sides[1])} messages, {count} differences")
     if count:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)
 
 
 class Side(StrEnum):
@@ -282,7 +317,7 @@ class Side(StrEnum):
     secc = "secc"
 
 
-@trace.command()
+@trace.command(epilog=EPILOG)
 def replay(
     file: Recording,
     role: Annotated[Side, typer.Option("--role", help="The side to say again.")] = Side.evcc,
@@ -290,14 +325,19 @@ def replay(
         str | None, typer.Option("--connect", metavar="HOST:PORT", help="A live SECC, for --role evcc.")
     ] = None,
     listen: Annotated[
-        int | None, typer.Option("--listen", metavar="PORT", help="Await a live EVCC, for --role secc.")
+        int | None,
+        typer.Option(
+            "--listen", metavar="PORT", min=1, max=65535, help="Await a live EVCC, for --role secc."
+        ),
     ] = None,
-    iface: Annotated[str, typer.Option("--iface", help="Network interface to listen on.")] = "lo",
+    iface: Annotated[
+        str, typer.Option("--iface", metavar="NAME", help="Network interface to listen on.")
+    ] = "lo",
     cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS certificate chain.")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Its private key.")] = None,
     root: Annotated[list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots.")] = None,
     pace: Annotated[bool, typer.Option("--pace", help="Keep the recorded pauses between requests.")] = False,
-    keylog: Keys = None,
+    keylog: ReadKeyLog = None,
 ) -> None:
     """Say one side of a recording again: to a live peer, or else to our own other side in this process.
 
@@ -305,21 +345,22 @@ def replay(
     """
     import trio
 
-    from ..cli.errors import readable
+    from ..cli.common import host_and_port
     from .replay import EVCCReplay, SECCReplay, against_ourselves, exchanges_of, live_peer, steps_text
 
     with opened(file, keylog) as source:
         exchanges = exchanges_of(source)
     if not exchanges:
-        _stop(f"{file}: no exchange in it")
+        stop(f"{file}: no exchange in it")
     player = EVCCReplay(exchanges, pace=pace) if role is Side.evcc else SECCReplay(exchanges)
     with readable():
         if connect is None and listen is None:
             trio.run(against_ourselves, player)
         else:
-            trio.run(live_peer, player, connect, listen, iface, cert, key, tuple(root or ()))
+            address = host_and_port(connect) if connect else None
+            trio.run(live_peer, player, address, listen, iface, cert, key, tuple(root or ()))
     for line in steps_text(player.steps):
         typer.echo(line)
     typer.echo(f"{len(player.steps)} of {len(exchanges)} exchanges; {player.ended}")
     if role is Side.evcc and len(player.steps) < len(exchanges) and "answered" not in player.ended:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)

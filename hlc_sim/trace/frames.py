@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from iso15118 import exi, v2gtp
 from iso15118 import json as json_form
-from iso15118.messages._declare import Node
 from iso15118.messages.app_protocol import SupportedAppProtocolReq, SupportedAppProtocolRes
+from iso15118.messages.declare import Node
+from iso15118.messages.schema_sets import set_knowing
 from iso15118.session import sequence
 from iso15118.v2gtp import PayloadType
 
@@ -81,5 +82,5 @@ def describe(message: Node | None) -> tuple[str, dict[str, Any] | None]:
     """Name and JSON form of a message, for a Frame event."""
     if message is None:
         return "", None
-    ((name, content),) = json_form.to_builtins(message).items()
+    ((name, content),) = json_form.to_builtins(message, schema_set=set_knowing(message)).items()
     return name, content

@@ -86,11 +86,9 @@ class Reader:
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = lines
         self.problems: list[str] = []
-        self.bytes_read = 0
 
     def __iter__(self) -> Iterator[Event]:
         for number, line in enumerate(self._lines, start=1):
-            self.bytes_read += len(line)
             if not line.strip():
                 continue
             try:

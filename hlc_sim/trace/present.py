@@ -9,8 +9,8 @@ from enum import Enum
 from functools import cache
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from iso15118.messages._declare import GLOBAL_ELEMENTS, Node, Unit, Xsd
 from iso15118.messages.common_types import RationalNumber
+from iso15118.messages.declare import GLOBAL_ELEMENTS, Node, Unit, Xsd
 
 
 class _Field(NamedTuple):

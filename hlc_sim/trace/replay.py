@@ -18,8 +18,8 @@ import trio
 
 from iso15118 import exi
 from iso15118 import json as json_form
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import MessageHeader, ResponseCode, V2GRequest
+from iso15118.messages.declare import Node
 from iso15118.session import sequence, streams
 from iso15118.session.fillers import failed
 from iso15118.session.timers import RELAXED
@@ -255,7 +255,7 @@ def _mode_of(exchanges: list[Exchange]) -> str:
 
 async def live_peer(
     replay: EVCCReplay | SECCReplay,
-    connect: str | None,
+    connect: tuple[str, int] | tuple[str, int, int, int] | None,
     listen: int | None,
     iface: str,
     chain: Path | None,
@@ -276,8 +276,7 @@ async def live_peer(
     if role is Role.EVCC:
         if connect is None:
             raise ValueError("--role evcc needs --connect HOST:PORT")
-        host, _, port = connect.rpartition(":")
-        stream = await tcp.connect((host.strip("[]"), int(port)))
+        stream = await tcp.connect(connect)
     else:
         if listen is None:
             raise ValueError("--role secc needs --listen PORT")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
@@ -59,8 +60,11 @@ def as_text(console: Console, verdict: Verdict, name: str) -> None:
         )
         parts = (f"{outcome.frames} frames", f"phase {outcome.phase}", how)
         console.print(f"{name}, connection {number}: {', '.join(filter(None, parts))}", soft_wrap=True)
-    counts = ", ".join(f"{verdict.of(severity)} {severity.value}" for severity in Severity)
-    console.print(Text(f"findings: {counts}", style="bold"))
+    console.print(Text(f"findings: {summary(verdict)}", style="bold"))
+
+
+def summary(verdict: Verdict) -> str:
+    return ", ".join(f"{verdict.of(severity)} {severity.value}" for severity in Severity)
 
 
 def _place(finding: Finding) -> str:
@@ -115,12 +119,26 @@ def as_builtins(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def as_json(verdict: Verdict) -> str:
-    return json.dumps(as_builtins(verdict), indent=1)
+def as_json(verdicts: Mapping[str, Verdict]) -> str:
+    """One verdict, or several by the names of their files."""
+    found = {name: as_builtins(verdict) for name, verdict in verdicts.items()}
+    return json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=1)
 
 
-def as_junit(verdict: Verdict, name: str) -> str:
-    """A test case for each rule; performance findings fail it as errors do, notes only say so."""
+def as_junit(verdicts: Mapping[str, Verdict]) -> str:
+    """A suite for each recording, with a test case for each rule; performance findings fail it as errors do,
+    notes only say so.
+    """
+    suites = [_suite(verdict, name) for name, verdict in verdicts.items()]
+    root = suites[0]
+    if len(suites) > 1:
+        root = ElementTree.Element("testsuites")
+        root.extend(suites)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _suite(verdict: Verdict, name: str) -> ElementTree.Element:
     suite = ElementTree.Element("testsuite", name=name)
     failures = 0
     for rule in RULES.values():
@@ -157,8 +175,7 @@ def as_junit(verdict: Verdict, name: str) -> str:
     suite.set("failures", str(failures))
     suite.set("errors", "0")
     suite.set("skipped", str(skipped))
-    ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+    return suite
 
 
 def _case_name(rule: str, requirement: str | None) -> str:

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import trio
 
 from iso15118 import exi, v2gtp
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session.events import Role
 from iso15118.session.sequence import name_of
 from iso15118.v2gtp import Frame, FrameParser, PayloadType

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 
 import trio
 
@@ -56,5 +57,7 @@ async def connect(
                 sock.close()
                 raise
             return trio.SocketStream(sock)
+    except socket.gaierror as error:
+        raise OSError(f"{host}: {error.strerror}") from None
     except trio.TooSlowError:
         raise TimeoutError(f"[{host}]:{port} did not accept the connection within {timeout:g} s") from None

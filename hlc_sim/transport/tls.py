@@ -20,6 +20,7 @@ from pathlib import Path
 
 import trio
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 
@@ -62,8 +63,10 @@ class TLSCredential:
         certificates = load_certificates(chain)
         try:
             loaded = serialization.load_pem_private_key(key.read_bytes(), password or None)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{key}: {error}") from None
+        except TypeError:
+            raise ValueError(f"{key}: a password is needed, or is none") from None
+        except (ValueError, UnsupportedAlgorithm):
+            raise ValueError(f"{key}: no private key in PEM") from None
         if not isinstance(loaded, ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey | rsa.RSAPrivateKey):
             raise ValueError(f"{key}: a {type(loaded).__name__} cannot sign in TLS")
         form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -93,10 +96,13 @@ class TLSCredential:
 
 def load_certificates(path: Path) -> list[x509.Certificate]:
     """All certificates of a PEM file; ValueError naming the file if there are none."""
+    data = path.read_bytes()
     try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        return x509.load_pem_x509_certificates(data)
+    except ValueError:
+        found = data.count(b"-----BEGIN CERTIFICATE-----")
+        what = "no certificate in PEM" if not found else f"one of its {found} certificates cannot be read"
+        raise ValueError(f"{path}: {what}") from None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ _TRICKLE = 0.02
 
 @dataclass(slots=True)
 class Battery:
+    """A battery with a voltage that rises with its charge, and limits of power and current."""
+
     capacity: float = 60_000.0
     soc: float = 40.0
     """%."""

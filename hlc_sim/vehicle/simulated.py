@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from iso15118.messages.common_types import DisplayParameters, RationalNumber
 from iso15118.session.charger import ControlPilot
@@ -13,6 +13,8 @@ from iso15118.session.vehicle import DCTarget, Measurement, Supply, Vehicle, Wis
 from ..clock import Ticker
 from .battery import Battery
 
+_MEASURED = 2000.0
+"""V that the sensor at the inlet shows at most, whatever the station says there is."""
 _FINISHED = 1.0
 """Wh: nearer to the target than this, it is reached."""
 
@@ -220,6 +222,8 @@ class SimulatedVehicle(Vehicle):
 
     def supply(self, now: float, supply: Supply) -> None:
         self._advance(now)
+        if supply.voltage is not None:
+            supply = replace(supply, voltage=max(-_MEASURED, min(_MEASURED, supply.voltage)))
         self._supply = supply
         if supply.voltage is not None and supply.current is not None:
             self.battery.flow(supply.current if self.connected else 0.0, 0.0)

@@ -4,8 +4,11 @@ from typing import Final
 
 MAX_DEPTH: Final = 48
 """Elements nested deeper are refused; the deepest useful message has 12 levels."""
-MAX_INTEGER_OCTETS: Final = 512
-"""Longest integer read, 3584 bits: more than any serial number or key needs."""
+MAX_INTEGER_OCTETS: Final = 24
+"""Groups of seven bits beyond the first eight: 224 bits, more than a certificate's serial number has (160).
+Ranges are not checked in decoding, but what is decoded must stay fit for calculating: a float holds 1024
+bits.
+"""
 
 HEADER: Final = 0x80
 """EXI header of all ISO 15118 streams: distinguishing bits 10, no options, final version 1 [V2G2-099]."""

@@ -232,7 +232,7 @@ class Decoder:
                 break
             if len(groups) >= MAX_INTEGER_OCTETS:
                 self.pos = start
-                raise self.error(f"an integer of more than {7 * MAX_INTEGER_OCTETS} bits")
+                raise self.error(f"an integer of more than {7 * (8 + MAX_INTEGER_OCTETS)} bits")
         high: Any = 0
         for group in reversed(groups):
             high = high << 7 | group

@@ -31,6 +31,8 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class DeviationKind(StrEnum):
+    """What a stream has that its schema does not allow."""
+
     UNDECLARED_ATTRIBUTE = "undeclared attribute"
     UNDECLARED_ELEMENT = "undeclared element"
     UNDECLARED_TEXT = "undeclared text"

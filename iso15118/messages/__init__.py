@@ -7,7 +7,7 @@ they share. Classes are the schema: EXI grammars, XSDs, the XML and JSON forms a
 from typing import TYPE_CHECKING
 
 from ..lazy import exports
-from ._declare import Node
+from .declare import Node
 from .schema_sets import SchemaSet, schema_of, schema_set_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ target power discharges the vehicle.
 
 from __future__ import annotations
 
-from ._declare import Node, element, global_element
 from .common_types import (
     ChargeLoopReq,
     ChargeLoopRes,
@@ -25,6 +24,7 @@ from .common_types import (
     Watt,
     WattHour,
 )
+from .declare import Node, element, global_element
 
 NAMESPACE = "urn:iso:std:iso:15118:-20:AC"
 PREFIX = "ac"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
-from ._declare import Node, element, enumeration, global_element
 from .common_types import (
     Boolean,
     Percent,
@@ -18,6 +17,7 @@ from .common_types import (
     V2GRequest,
     V2GResponse,
 )
+from .declare import Node, element, enumeration, global_element
 
 NAMESPACE = "urn:iso:std:iso:15118:-20:ACDP"
 PREFIX = "acdp"

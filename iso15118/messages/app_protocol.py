@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from ._declare import Node, Occurs, Xsd, element, enumeration, global_element
+from .declare import Node, Occurs, Xsd, element, enumeration, global_element
 
 NAMESPACE = "urn:iso:15118:2:2010:AppProtocol"
 PREFIX = "ap"

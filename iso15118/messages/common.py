@@ -12,18 +12,6 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from ._declare import (
-    Node,
-    Occurs,
-    OneOf,
-    Unit,
-    Xsd,
-    attribute,
-    choice,
-    element,
-    enumeration,
-    global_element,
-)
 from .common_types import (
     Boolean,
     Byte,
@@ -49,6 +37,18 @@ from .common_types import (
     V2GResponse,
     Watt,
     WattHour,
+)
+from .declare import (
+    Node,
+    Occurs,
+    OneOf,
+    Unit,
+    Xsd,
+    attribute,
+    choice,
+    element,
+    enumeration,
+    global_element,
 )
 
 NAMESPACE = "urn:iso:std:iso:15118:-20:CommonMessages"

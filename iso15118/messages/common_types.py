@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from . import xmldsig
-from ._declare import Node, Occurs, Unit, Xsd, element, enumeration, global_element
+from .declare import Node, Occurs, Unit, Xsd, element, enumeration, global_element
 
 NAMESPACE = "urn:iso:std:iso:15118:-20:CommonTypes"
 PREFIX = "ct"
@@ -74,11 +74,9 @@ class RationalNumber(Node):
         return cls(exponent=exponent, value=value)
 
     def __float__(self) -> float:
-        return (
-            float(self.value * 10.0**self.exponent)
-            if self.exponent >= 0
-            else self.value / 10.0**-self.exponent
-        )
+        """Always finite: a value beyond 64 bits, as EXI can carry it, counts as the greatest they hold."""
+        value = max(-(2**63), min(2**63, self.value))
+        return float(value * 10.0**self.exponent) if self.exponent >= 0 else value / 10.0**-self.exponent
 
 
 Watt = Annotated[RationalNumber, Unit("W")]

@@ -5,7 +5,6 @@ Discharge limits are magnitudes; a negative current discharges the vehicle.
 
 from __future__ import annotations
 
-from ._declare import Node, element, global_element
 from .common_types import (
     Ampere,
     Boolean,
@@ -28,6 +27,7 @@ from .common_types import (
     Watt,
     WattHour,
 )
+from .declare import Node, element, global_element
 
 NAMESPACE = "urn:iso:std:iso:15118:-20:DC"
 PREFIX = "dc"

@@ -12,8 +12,8 @@ from importlib import import_module
 from types import ModuleType
 
 from ..exi.schema import Schema
-from . import _derive
-from ._declare import GLOBAL_ELEMENTS, Node, SimpleElement
+from . import derive
+from .declare import GLOBAL_ELEMENTS, Node, SimpleElement
 
 
 class SchemaSet(StrEnum):
@@ -65,9 +65,9 @@ def schema_of(schema_set: SchemaSet | str) -> Schema:
     return Schema(
         name=schema_set.value,
         target_namespace=modules[0].NAMESPACE,
-        elements=tuple(_derive.global_element_of(d.cls) for d in declared),
-        types=tuple(_derive.complex_type(cls) for module in modules for cls in classes_of(module)),
-        simple_types=tuple(t for module in modules for t in _derive.named_simple_types(module)),
+        elements=tuple(derive.global_element_of(d.cls) for d in declared),
+        types=tuple(derive.complex_type(cls) for module in modules for cls in classes_of(module)),
+        simple_types=tuple(t for module in modules for t in derive.named_simple_types(module)),
     )
 
 
@@ -86,3 +86,13 @@ def schema_set_of(message: Node | type[Node]) -> SchemaSet:
 def prefixes(schema_set: SchemaSet | str) -> dict[str, str]:
     """The XML prefix of each namespace of a set, the target namespace first."""
     return {module.NAMESPACE: module.PREFIX for module in modules_of(schema_set)}
+
+
+def set_knowing(message: Node | type[Node]) -> SchemaSet:
+    """A schema set with the class of a message: its own, or for a shared type the common one, as an EXI
+    document may have any global element for its root.
+    """
+    try:
+        return schema_set_of(message)
+    except ValueError:
+        return SchemaSet.ISO20_COMMON

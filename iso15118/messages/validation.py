@@ -24,9 +24,9 @@ from ..exi.schema import (
     SimpleType,
     Wildcard,
 )
-from . import _lexical
-from ._declare import Node
-from ._layout import Layout, Layouts, class_of, layouts_of, simple_value
+from . import lexical
+from .declare import Node
+from .layout import Layout, Layouts, class_of, layouts_of, simple_value
 from .schema_sets import SchemaSet, schema_set_of
 
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -183,7 +183,7 @@ class _Checker:
     # Simple values
 
     def simple(self, declared: SimpleType, value: Any, path: str) -> Iterator[Violation]:
-        if not _lexical.fits(declared, value):
+        if not lexical.fits(declared, value):
             yield Violation(path, f"is {_kind(value)}, not {declared.name or declared.base}")
         elif declared.kind is Kind.INTEGER:
             if declared.minimum is not None and value < declared.minimum:

@@ -12,7 +12,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ._declare import Node, Occurs, Xsd, choice, element, enumeration, global_element
 from .common_types import (
     Ampere,
     Boolean,
@@ -33,6 +32,7 @@ from .common_types import (
     Volt,
     Watt,
 )
+from .declare import Node, Occurs, Xsd, choice, element, enumeration, global_element
 
 NAMESPACE = "urn:iso:std:iso:15118:-20:WPT"
 PREFIX = "wpt"

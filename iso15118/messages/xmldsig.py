@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from ..exi.schema import AnyElement, Choice, Sequence
-from ._declare import Group, Node, Occurs, SimpleElement, Xsd, attribute, choice, element, global_element
+from .declare import Group, Node, Occurs, SimpleElement, Xsd, attribute, choice, element, global_element
 
 NAMESPACE = "http://www.w3.org/2000/09/xmldsig#"
 PREFIX = "ds"

@@ -24,8 +24,8 @@ from ..exi.schema import (
     SimpleType,
     Wildcard,
 )
-from ._declare import GLOBAL_ELEMENTS
-from ._derive import INTEGER_BOUNDS, complex_type, global_element_of, named_simple_types
+from .declare import GLOBAL_ELEMENTS
+from .derive import INTEGER_BOUNDS, complex_type, global_element_of, named_simple_types
 from .schema_sets import SchemaSet, classes_of, modules_of
 
 

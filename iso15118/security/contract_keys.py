@@ -27,7 +27,7 @@ PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed448.Ed448PublicKey | x448.X
 AgreementKey: TypeAlias = ec.EllipticCurvePrivateKey | x448.X448PrivateKey
 AgreementPublicKey: TypeAlias = ec.EllipticCurvePublicKey | x448.X448PublicKey
 
-IV_SIZE, TAG_SIZE = 12, 16
+IV_SIZE = 12
 OTHER_INFO = b"\x01\x55\x56"
 """AlgorithmID 01, PartyUInfo "U", PartyVInfo "V"."""
 

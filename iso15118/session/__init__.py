@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .evcc_steps import Outcome, SessionResult
     from .events import Deviation, Role, Severity
     from .secc import SECC
-    from .secc_config import Closing, Link, SECCConfig, SessionStore, Trust, energy_modes
+    from .secc_config import Closing, LinkSecurity, SECCConfig, SessionStore, Trust, energy_modes
     from .services import VAS, ControlMode, Dialect, EnergyMode, MobilityNeedsMode, Pricing, ServiceID
     from .timers import RELAXED, STRICT, TIMERS
     from .vehicle import Vehicle
@@ -38,7 +38,7 @@ __all__ = [
     "Dialect",
     "EVCCConfig",
     "EnergyMode",
-    "Link",
+    "LinkSecurity",
     "MobilityNeedsMode",
     "Outcome",
     "Pricing",
@@ -62,7 +62,7 @@ _HOMES = {
     ".evcc_steps": ("Outcome", "SessionResult"),
     ".events": ("Deviation", "Role", "Severity"),
     ".secc": ("SECC",),
-    ".secc_config": ("Closing", "Link", "SECCConfig", "SessionStore", "Trust", "energy_modes"),
+    ".secc_config": ("Closing", "LinkSecurity", "SECCConfig", "SessionStore", "Trust", "energy_modes"),
     ".services": ("VAS", "ControlMode", "Dialect", "EnergyMode", "MobilityNeedsMode", "Pricing", "ServiceID"),
     ".timers": ("RELAXED", "STRICT", "TIMERS"),
     ".vehicle": ("Vehicle",),

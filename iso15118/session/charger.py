@@ -113,7 +113,7 @@ class ScheduleOffer(Struct, frozen=True):
     go_to_pause: bool = False
 
 
-class Wish(Struct, frozen=True):
+class SiteWish(Struct, frozen=True):
     """What the site wants of the EV. `within` is the time to react in s; None takes the standard's value."""
 
     notification: EVSENotification
@@ -206,7 +206,7 @@ class Charger(Protocol):
 
     # -- the site's wishes -----------------------------------------------------------------------------------
 
-    def wish(self, now: float) -> Wish | None:
+    def wish(self, now: float) -> SiteWish | None:
         """What the site wants of the EV at the moment; SECC repeats it until the EV acts or the wish is
         withdrawn.
         """

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..messages import ac, common, dc
-from ..messages._declare import Node
 from ..messages.common_types import MessageHeader, Processing, ResponseCode, V2GRequest, V2GResponse
+from ..messages.declare import Node
 from ..v2gtp import PayloadType
 from .evcc_config import EVCCConfig
 from .evcc_steps import (

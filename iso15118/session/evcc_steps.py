@@ -25,8 +25,8 @@ from enum import StrEnum
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from ..messages import common
-from ..messages._declare import Node
 from ..messages.common_types import MeterInfo, ResponseCode
+from ..messages.declare import Node
 from ..v2gtp import PayloadType
 from .events import Deviations
 from .services import EnergyMode

@@ -23,6 +23,8 @@ class Severity(StrEnum):
 
 
 class Role(StrEnum):
+    """A side of the session."""
+
     EVCC = "EVCC"
     SECC = "SECC"
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from ..messages import ac, acdp, common, dc, wpt
-from ..messages._declare import GLOBAL_ELEMENTS, Node, Occurs, OneOf, Xsd
 from ..messages.common_types import MessageHeader, ResponseCode, V2GRequest, V2GResponse
+from ..messages.declare import GLOBAL_ELEMENTS, Node, Occurs, OneOf, Xsd
 
 RESPONSE_OF: dict[type[V2GRequest], type[V2GResponse]] = {
     declared.cls: getattr(module, declared.name.removesuffix("Req") + "Res")
@@ -29,14 +29,14 @@ def failed(request: V2GRequest, header: MessageHeader, code: ResponseCode, **fie
     a field.
     """
     response_class = RESPONSE_OF[type(request)]
-    values = dict(_fillers(response_class))
+    values = dict(fillers(response_class))
     known = response_class.__struct_fields__
     values.update({name: value for name, value in fields.items() if name in known})
     return response_class(**(values | {"header": header, "response_code": code}))
 
 
 @cache
-def _fillers(cls: type[Node]) -> dict[str, Any]:
+def fillers(cls: type[Node]) -> dict[str, Any]:
     """Values for the fields of `cls` that must be there; shared, so not to be changed."""
     hints = get_type_hints(cls, include_extras=True)
     values: dict[str, Any] = {}
@@ -67,7 +67,7 @@ def _value(hint: Any, metadata: tuple[Any, ...] = ()) -> Any:
     if issubclass(hint, Enum):
         return next(iter(hint))
     if issubclass(hint, Node):
-        return hint(**_fillers(hint))
+        return hint(**fillers(hint))
     facets = [item for item in metadata if isinstance(item, msgspec.Meta)]
     if hint is bytes:
         return bytes(max((facet.min_length or 1 for facet in facets), default=1))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..messages import common
 from ..messages.common_types import RationalNumber
@@ -40,8 +41,8 @@ def rational(value: float) -> RationalNumber:
     return RationalNumber.of(value)
 
 
-def power_entry(duration: float, power: PerPhase) -> common.PowerScheduleEntry:
-    """An entry as sent; three phases go out per phase."""
+def power_entry(duration: float, power: Sequence[float]) -> common.PowerScheduleEntry:
+    """An entry as sent, of one or three phases; three go out per phase."""
     if len(power) == 1:
         return common.PowerScheduleEntry(duration=round(duration), power=rational(power[0]))
     return common.PowerScheduleEntry(
@@ -121,6 +122,23 @@ def _priced(schedule: common.ChargingSchedule, schedule_id: int) -> common.Charg
     duration = sum(entry.duration for entry in power.power_schedule_entries.power_schedule_entry)
     level = price_levels(power.time_anchor, [(duration, 1)], schedule_id=schedule_id)
     return common.ChargingSchedule(power_schedule=power, price_schedule=level)
+
+
+def with_discharge_sign(item: common.ScheduleTuple, *, negative: bool) -> common.ScheduleTuple:
+    """The tuple with the power of its discharging schedule below zero, or as magnitudes."""
+    discharging = item.discharging_schedule
+    if discharging is None:
+        return item
+    sign = -1 if negative else 1
+    power = discharging.power_schedule
+    entries = [
+        power_entry(entry.duration, [sign * abs(phase) for phase in power_of(entry)])
+        for entry in power.power_schedule_entries.power_schedule_entry
+    ]
+    turned = replace(
+        power, power_schedule_entries=common.PowerScheduleEntryList(power_schedule_entry=entries)
+    )
+    return replace(item, discharging_schedule=replace(discharging, power_schedule=turned))
 
 
 def entries_of(schedule: common.PowerSchedule | common.EVPowerProfile) -> list[Entry]:

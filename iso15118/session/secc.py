@@ -13,19 +13,19 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from ..messages import ac, common, dc
-from ..messages._declare import Node
 from ..messages.app_protocol import (
     AppProtocolResponseCode,
     SupportedAppProtocolReq,
     SupportedAppProtocolRes,
 )
 from ..messages.common_types import ResponseCode, V2GRequest, V2GResponse
+from ..messages.declare import Node
 from ..v2gtp import PayloadType, describe
 from . import secc_energy, secc_loop, secc_setup, sequence
 from .charger import Charger
 from .events import Deviations, Severity
 from .fillers import failed
-from .secc_config import Closing, Entropy, Link, PausedSession, SECCConfig, SessionStore, Trust, bind
+from .secc_config import Closing, Entropy, LinkSecurity, PausedSession, SECCConfig, SessionStore, Trust, bind
 from .secc_context import NEW_SESSION, Context, Refusal
 from .sequence import Phase, State, Violation, name_of, stem
 from .streams import fits, payload_type_of
@@ -96,7 +96,7 @@ class SECC:
         self,
         config: SECCConfig,
         charger: Charger,
-        link: Link,
+        link: LinkSecurity,
         *,
         entropy: Entropy,
         store: SessionStore,
@@ -391,7 +391,6 @@ class SECC:
                 evcc_id=ctx.evcc_id,
                 mode=ctx.mode,
                 vas=ctx.vas,
-                paused_at=now,
                 contract=ctx.contract,
             )
         )

@@ -35,7 +35,7 @@ Entropy = Callable[[int], bytes]
 """Gives that many bytes from a cryptographically secure source [V2G20-835]."""
 
 
-class Link(Struct, frozen=True):
+class LinkSecurity(Struct, frozen=True):
     """The connection that carries the session."""
 
     tls: bool = True
@@ -209,7 +209,6 @@ class PausedSession(Struct, frozen=True):
     evcc_id: str
     mode: EnergyMode
     vas: tuple[tuple[int, int], ...]
-    paused_at: float
     contract: common.ContractCertificateChain | None = None
     """Of the authorized contract, which goes on signing meter readings."""
 

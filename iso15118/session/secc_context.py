@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from ..messages import common
 from ..messages.common_types import MessageHeader, MeterInfo, ResponseCode
 from . import sequence
-from .charger import Charger, Direction, Progress, VehicleReport, Wish
+from .charger import Charger, Direction, Progress, SiteWish, VehicleReport
 from .events import Deviation, Deviations, Role, Severity
 from .schedules import Entry
-from .secc_config import Entropy, Link, SECCConfig, SessionStore, Trust
+from .secc_config import Entropy, LinkSecurity, SECCConfig, SessionStore, Trust
 from .services import EnergyMode
 from .values import ACLimits, DCLimits
 
@@ -44,7 +44,7 @@ class Context:
 
     config: SECCConfig
     charger: Charger
-    link: Link
+    link: LinkSecurity
     entropy: Entropy
     store: SessionStore
     trust: Trust
@@ -91,7 +91,7 @@ class Context:
 
     since: dict[str, float] = field(default_factory=dict)
     """When each Ongoing loop began."""
-    wish: Wish | None = None
+    wish: SiteWish | None = None
     wish_deadline: float = 0.0
     metered: bool = False
     """MeterInfo has been sent in this charge loop."""

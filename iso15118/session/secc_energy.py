@@ -136,7 +136,7 @@ def schedule_exchange(
     ctx.finished(loop)
     answer: common.Scheduled_SEResControlMode | common.Dynamic_SEResControlMode
     if scheduled:
-        tuples = [_priced(ctx, schedules.fit_tuple(item, points)) for item in offer.tuples[:3]]
+        tuples = [_in_dialect(ctx, schedules.fit_tuple(item, points)) for item in offer.tuples[:3]]
         if not tuples:
             raise Refusal(ResponseCode.FAILED, "the station has no schedule", "a schedule", own=True)
         ctx.offers_proposed = {item.schedule_tuple_id: item for item in tuples}
@@ -164,11 +164,14 @@ def schedule_exchange(
 def _filler(ctx: Context, now: float) -> common.Scheduled_SEResControlMode:
     """While Ongoing the schema still wants a tuple."""
     tuple_ = schedules.flat_tuple(int(ctx.unix(now)), (0.0,), duration=1)
-    return common.Scheduled_SEResControlMode(schedule_tuple=[_priced(ctx, tuple_)])
+    return common.Scheduled_SEResControlMode(schedule_tuple=[_in_dialect(ctx, tuple_)])
 
 
-def _priced(ctx: Context, item: common.ScheduleTuple) -> common.ScheduleTuple:
-    return schedules.price_every_schedule(item) if ctx.config.dialect.price_every_schedule else item
+def _in_dialect(ctx: Context, item: common.ScheduleTuple) -> common.ScheduleTuple:
+    dialect = ctx.config.dialect
+    if dialect.price_every_schedule:
+        item = schedules.price_every_schedule(item)
+    return schedules.with_discharge_sign(item, negative=dialect.negative_discharge_schedules)
 
 
 # -- DC preparation and end ----------------------------------------------------------------------------------
@@ -201,7 +204,7 @@ def precharge(ctx: Context, request: dc.DC_PreChargeReq, now: float) -> dc.DC_Pr
     if stated is not None and target > stated.max_voltage:
         ctx.error(f"EVTargetVoltage {target:g} V", f"at most EVMaximumVoltage {stated.max_voltage:g} V")
     ctx.last_voltage = target or ctx.last_voltage
-    present = ctx.charger.precharge(now, min(target, own.max_voltage))
+    present = ctx.charger.precharge(now, max(0.0, min(target, own.max_voltage)))
     return dc.DC_PreChargeRes(
         header=ctx.header(now), response_code=OK, evse_present_voltage=values.of(present)
     )
@@ -246,9 +249,11 @@ def power_delivery(
                     return None
                 ctx.profile, ctx.pilot_deadline = [], None
             case common.ChargeProgress.Standby:
+                _offered(ctx.offers, request.ev_power_profile)
                 if not ctx.charger.standby(now):
                     code = ResponseCode.WARNING_StandbyNotAllowed
             case common.ChargeProgress.ScheduleRenegotiation:
+                _offered(ctx.offers, request.ev_power_profile)
                 if not ctx.charger.renegotiation_allowed(now):
                     code = ResponseCode.WARNING_ScheduleRenegotiationFailed
     stopping = request.charge_progress == common.ChargeProgress.Stop
@@ -315,13 +320,8 @@ def _accept_profile(
     code = OK
     if isinstance(profile.control_mode, common.Scheduled_EVPPTControlMode):
         chosen = profile.control_mode.selected_schedule_tuple_id
-        offer = offers.get(chosen)
-        if offer is None:
-            raise Refusal(
-                ResponseCode.FAILED_ScheduleSelectionInvalid,
-                f"schedule tuple {chosen}",
-                f"one of {sorted(offers)}",
-            )
+        _offered(offers, profile)
+        offer = offers[chosen]
         code, tolerance = _tolerance(ctx, profile.control_mode, offer)
         for excess in schedules.check_profile(profile, offer, with_tolerance=tolerance > 0):
             if not excess.rounding:
@@ -335,6 +335,20 @@ def _accept_profile(
     ctx.violating_since = None
     ctx.charger.profile(now, ctx.tuple_id if scheduled else None, profile)
     return code
+
+
+def _offered(offers: dict[int, common.ScheduleTuple], profile: common.EVPowerProfile | None) -> None:
+    """The EV may choose only among the tuples that it was offered [V2G20-1058]."""
+    if profile is None or not isinstance(profile.control_mode, common.Scheduled_EVPPTControlMode):
+        return
+    chosen = profile.control_mode.selected_schedule_tuple_id
+    if chosen not in offers:
+        raise Refusal(
+            ResponseCode.FAILED_ScheduleSelectionInvalid,
+            f"schedule tuple {chosen}",
+            f"one of {sorted(offers)}",
+            "V2G20-1058",
+        )
 
 
 def _current(ctx: Context, profile: common.EVPowerProfile, now: float) -> list[schedules.Entry]:

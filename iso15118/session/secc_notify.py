@@ -6,7 +6,7 @@ import math
 
 from ..messages.common_types import EVSENotification, EVSEStatus, ResponseCode
 from . import schedules
-from .charger import Wish
+from .charger import SiteWish
 from .secc_context import Context, Refusal
 from .services import ControlMode
 
@@ -35,7 +35,7 @@ def notification(ctx: Context, now: float) -> EVSEStatus | None:
     return EVSEStatus(notification_max_delay=max(0, math.ceil(left)), evse_notification=wish.notification)
 
 
-def _delay(ctx: Context, wish: Wish) -> float:
+def _delay(ctx: Context, wish: SiteWish) -> float:
     if wish.within is not None:
         return wish.within
     match wish.notification:
@@ -48,7 +48,7 @@ def _delay(ctx: Context, wish: Wish) -> float:
             return ctx.config.notification_time
 
 
-def _allowed(ctx: Context, wish: Wish, now: float) -> bool:
+def _allowed(ctx: Context, wish: SiteWish, now: float) -> bool:
     """Whether the standard lets us say this now."""
     if wish.notification == EVSENotification.ServiceRenegotiation:
         return ctx.config.service_renegotiation

@@ -276,28 +276,10 @@ def dynamic_needs(needs: MobilityNeeds, ack_max_delay: int | None = None) -> dic
     return values
 
 
-def least_ac(first: ACLimits, second: ACLimits) -> ACLimits:
+def least_dc(first: DCLimits, second: DCLimits) -> DCLimits:
     """The narrower of two: no more than was stated before [V2G20-2654], no less than the stated minima
     [V2G20-2655].
     """
-    return ACLimits(
-        max_charge=_least(first.max_charge, second.max_charge),
-        min_charge=second.min_charge,
-        max_discharge=None
-        if first.max_discharge is None or second.max_discharge is None
-        else _least(first.max_discharge, second.max_discharge),
-        min_discharge=second.min_discharge,
-    )
-
-
-def _least(first: PerPhase, second: PerPhase) -> PerPhase:
-    if len(first) == 3 and len(second) == 3:
-        return min(first[0], second[0]), min(first[1], second[1]), min(first[2], second[2])
-    return first if sum(first) <= sum(second) else second
-
-
-def least_dc(first: DCLimits, second: DCLimits) -> DCLimits:
-    """The narrower of two, as `least_ac`."""
     return DCLimits(
         max_charge_power=min(first.max_charge_power, second.max_charge_power),
         max_charge_current=min(first.max_charge_current, second.max_charge_current),

@@ -17,10 +17,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..messages._declare import Node
 from ..messages.app_protocol import SupportedAppProtocolReq, SupportedAppProtocolRes
 from ..messages.common import ChargeProgress
 from ..messages.common_types import ResponseCode, V2GRequest, V2GResponse
+from ..messages.declare import Node
 from ..v2gtp import PayloadType
 from .sequence_rows import (
     ENDED,

@@ -335,7 +335,9 @@ def _power(by: frozenset[Family], parameters: str, loop: str, suffix: str) -> tu
 
     res, prepared = "PowerDeliveryRes", ", prepared" if dc else ""
     on, ready, unready = f"{loop} PowerDeliveryReq", f"{START} {STOP_POWER} {HOLD}", f"{STOP_POWER} {HOLD}"
-    no_standby = _code(ResponseCode.WARNING_StandbyNotAllowed)
+    no_standby = _both(
+        _progress(ChargeProgress.Standby), _code(ResponseCode.WARNING_StandbyNotAllowed)
+    )
     standby = _progress(ChargeProgress.Standby)
     return (
         row("power.ev_ongoing.running", res, "request said Ongoing, power is on",
@@ -359,8 +361,9 @@ def _power(by: frozenset[Family], parameters: str, loop: str, suffix: str) -> tu
             f"{ready} {loop}", "inferred", rules="2113 1391 1393"),
         *([row("power.standby.unprepared", res, "Standby, OK, not yet prepared", standby, P.STANDBY,
                f"{CABLE_CHECK} {unready}", "inferred", rules="2122")] if dc else []),
-        row("power.renegotiation_refused", res, "WARNING_ScheduleRenegotiationFailed",
-            _code(ResponseCode.WARNING_ScheduleRenegotiationFailed), P.LOOP, on, "inferred"),
+        row("power.renegotiation_refused", res, "ScheduleRenegotiation, WARNING_ScheduleRenegotiationFailed",
+            _both(_progress(ChargeProgress.ScheduleRenegotiation),
+                  _code(ResponseCode.WARNING_ScheduleRenegotiationFailed)), P.LOOP, on, "inferred"),
         row("power.renegotiation", res, "ScheduleRenegotiation, OK",
             _progress(ChargeProgress.ScheduleRenegotiation), P.RENEGOTIATING, "ScheduleExchangeReq", "J W",
             also=f"{parameters} {STOP}"),

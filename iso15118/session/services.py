@@ -97,6 +97,8 @@ class MobilityNeedsMode(IntEnum):
 
 
 class Pricing(IntEnum):
+    """The values of the parameter Pricing: what prices a schedule carries."""
+
     NONE = 0
     ABSOLUTE = 1
     LEVELS = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..messages import ac, acdp, app_protocol, common, dc, wpt
-from ..messages._declare import Node
+from ..messages.declare import Node
 from ..v2gtp import PayloadType
 
 _BY_MODULE: dict[str, PayloadType] = {

@@ -45,6 +45,8 @@ from .timing import Timing
 
 
 class EvState(Enum):
+    """Where the EV's side of the matching is."""
+
     UNPLUGGED = "no PWM on the control pilot"
     SEARCHING = "asking for stations"
     SOUNDING = "sending sounds"
@@ -115,7 +117,6 @@ class EvSlac(Machine):
         self._sends = 0
         self._candidates: list[_Station] = []
         self._chosen: _Station | None = None
-        self._toggles_left = 0
         self._wake = False
         self._offered_again = False
 

@@ -48,6 +48,8 @@ from .timing import Timing
 
 
 class EvseState(Enum):
+    """Where the EVSE's side of the matching is."""
+
     RESETTING = "setting a new network key"
     IDLE = "no vehicle"
     WAITING = "vehicle plugged, waiting for CM_SLAC_PARM.REQ"

@@ -30,6 +30,8 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class CpChanged:
+    """What the control pilot shows now."""
+
     signal: CpSignal
 
 
@@ -74,6 +76,8 @@ Event = Received | CpChanged | KeyResult | LinkStatus | DLink | NominalDuty
 
 @dataclass(frozen=True, slots=True)
 class Send:
+    """Send a message on the powerline."""
+
     destination: Mac
     message: SlacMessage
 

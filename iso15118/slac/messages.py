@@ -19,6 +19,7 @@ GROUPS = 58
 
 
 def mac_text(mac: Mac) -> str:
+    """The address as hexadecimal bytes with colons."""
     return mac.hex(":")
 
 

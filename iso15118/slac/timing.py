@@ -67,6 +67,8 @@ class Timing:
 
 
 class TimerRow(NamedTuple):
+    """A timer or counter of the matching, with the value in use."""
+
     name: str
     value: float
     unit: str

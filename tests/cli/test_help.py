@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from hlc_sim.cli import app
+from hlc_sim.cli.errors import EPILOG, Exit
+from pki.cli import EPILOG as PKI_EPILOG
+from pki.cli import Exit as PKIExit
+from pki.cli import app as v2g_pki
+from tools.reference.commands import exit_codes
 
 GROUP = typer.main.get_command(app)
+PKI = typer.main.get_command(v2g_pki)
 
 
 def test_the_overview_fits_a_screen_and_names_every_command() -> None:
@@ -65,3 +74,39 @@ def test_completion_is_installed_where_the_shell_reads_it(tmp_path: Path) -> Non
     )
     (installed,) = (tmp_path / ".bash_completions").iterdir()
     assert str(installed) in (tmp_path / ".bashrc").read_text()
+
+
+def test_both_commands_mean_the_same_by_an_exit_code() -> None:
+    shared = {code.name: code.value for code in PKIExit}
+    assert shared.items() <= {code.name: code.value for code in Exit}.items()
+
+
+@pytest.mark.parametrize(("epilog", "codes"), [(EPILOG, Exit), (PKI_EPILOG, PKIExit)])
+def test_the_help_names_every_exit_code(epilog: str, codes: type[Exit] | type[PKIExit]) -> None:
+    assert {int(number) for number in re.findall(r"\b\d+\b", epilog)} == set(codes)
+
+
+def test_the_reference_explains_every_exit_code() -> None:
+    rows = [row.split(" | ") for row in exit_codes().splitlines()[2:]]
+    assert [int(row[0].strip("| ")) for row in rows] == list(Exit)
+    assert sum("All well." in row[1] for row in rows) == 1
+
+
+def commands(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+ALL = [*commands(GROUP, ()), *((("v2g-pki", *path), command) for path, command in commands(PKI, ()))]
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) for path, _ in ALL])
+def test_every_option_says_what_it_does_and_what_it_takes(path: tuple[str, ...], command: Any) -> None:
+    assert command.help
+    context = command.context_class(command, info_name=path[-1])
+    for parameter in command.get_params(context):
+        assert parameter.help, f"{' '.join(path)}: {parameter.name} has no help"
+        assert parameter.help[0].isupper() or not parameter.help[0].isalpha(), parameter.help

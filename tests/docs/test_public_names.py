@@ -2,13 +2,23 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGES = ("iso15118", "iso15118.session", "hlc_sim", "hlc_sim.scenario", "pki")
+from tools.reference import python
+
+PACKAGES = (
+    "iso15118",
+    "iso15118.session",
+    "hlc_sim",
+    "hlc_sim.conformance",
+    "hlc_sim.scenario",
+    "pki",
+)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -32,6 +42,19 @@ def test_type_checkers_and_the_interpreter_see_the_same_names(package: str) -> N
     }
     assert seen == {name: home for home, names in module._HOMES.items() for name in names}
     assert sorted(seen) == sorted(module.__all__)
+
+
+@pytest.mark.parametrize("package", python.PACKAGES)
+def test_every_exported_name_is_documented(package: str) -> None:
+    module = importlib.import_module(package)
+    bare = re.compile(r"\w+\(.*\)")  # what dataclasses say of themselves
+    said = {name: python.first_paragraph(getattr(module, name)) for name in module.__all__}
+    assert [name for name, text in said.items() if not text or bare.fullmatch(text)] == []
+
+
+@pytest.mark.parametrize("package", ["iso15118", "hlc_sim", "pki"])
+def test_the_packages_are_typed(package: str) -> None:
+    assert (Path(str(importlib.import_module(package).__file__)).parent / "py.typed").exists()
 
 
 @pytest.mark.parametrize("package", PACKAGES)

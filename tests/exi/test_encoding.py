@@ -102,9 +102,9 @@ def test_half_a_surrogate_pair_is_refused() -> None:
 
 
 def test_every_integer_in_reach_of_the_cap_survives() -> None:
-    for exponent in (0, 1, 6, 7, 8, 13, 14, 15, 31, 32, 55, 56, 57, 63, 64, 160, 1000, 3583):
+    for exponent in (0, 1, 6, 7, 8, 13, 14, 15, 31, 32, 55, 56, 57, 63, 64, 127, 160, 223):
         for value in (2**exponent - 1, 2**exponent, 2**exponent + 1, -(2**exponent), -(2**exponent) - 1):
-            if value >= 2**3640:
+            if value >= 2**224:
                 continue
             serial = xmldsig.X509IssuerSerial(x509_issuer_name="", x509_serial_number=value)
             message = xmldsig.X509Data(content=[serial])

@@ -22,7 +22,7 @@ from hlc_sim.fuzz import inprocess
 from hlc_sim.fuzz.campaign import Campaign, CampaignError, dump, load
 from hlc_sim.fuzz.cases import Case, Kind, case
 from hlc_sim.fuzz.minimise import minimise
-from hlc_sim.fuzz.saved import as_toml
+from hlc_sim.fuzz.saved import as_scenario, as_toml
 from hlc_sim.fuzz.walks import PROFILES, walk
 from hlc_sim.scenario import Result, SimulatedSECC, load_file, run
 from iso15118.messages import common
@@ -153,6 +153,14 @@ def test_a_finding_is_minimised_and_saved_as_a_scenario(
     sound_one = trio.run(run, scenario, SimulatedSECC(), clock=MockClock(autojump_threshold=0))
     assert sound_one.result is Result.PASS, sound_one.reasons
     assert "ServiceDetailReq" in "\n".join(spoilt.log), "the frame came under the SessionID of that session"
+
+
+@pytest.mark.parametrize("number", [1, 12, 13, 32])
+def test_a_case_is_judged_over_a_stream_as_without_one(number: int) -> None:
+    """Several frames go one by one: an answer is then judged by the request that it answers."""
+    scenario = as_scenario("case", case(Role.SECC, 1, number))
+    verdict = trio.run(run, scenario, SimulatedSECC(), clock=MockClock(autojump_threshold=0))
+    assert verdict.result is not Result.FAIL, verdict.reasons
 
 
 def test_a_killed_campaign_goes_on_and_runs_no_case_twice(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from iso15118 import json as json_form
 from iso15118 import xml
 from iso15118.exi.schema import AnyElement, QName
 from iso15118.messages import SchemaSet, common, dc, xmldsig
-from iso15118.messages._layout import FormError
 from iso15118.messages.common_types import MessageHeader, Processing, RationalNumber
+from iso15118.messages.layout import FormError
 
 from .vectors import SETS, canonical, vectors
 

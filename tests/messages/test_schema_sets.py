@@ -7,8 +7,8 @@ import pytest
 from iso15118.exi.grammar import fragment_elements
 from iso15118.exi.schema import ComplexType, QName
 from iso15118.messages import SchemaSet, ac, acdp, common, common_types, dc, schema_of, schema_set_of, xmldsig
-from iso15118.messages._derive import complex_type, global_element_of
-from iso15118.messages._layout import layouts_of
+from iso15118.messages.derive import complex_type, global_element_of
+from iso15118.messages.layout import layouts_of
 
 from .vectors import grammar_codes
 

@@ -7,7 +7,7 @@ import pytest
 from hlc_sim.charger import Contactor, IsolationMonitor, Outlet, PowerStage, SimulatedCharger, Site
 from hlc_sim.charger.site import Slot
 from iso15118.messages.common_types import EVSENotification
-from iso15118.session.charger import Direction, Progress, ScheduleRequest, VehicleReport, Wish
+from iso15118.session.charger import Direction, Progress, ScheduleRequest, SiteWish, VehicleReport
 from iso15118.session.services import (
     BPTChannel,
     ControlMode,
@@ -238,7 +238,7 @@ def test_needs_of_the_site_only_in_mobility_mode_2() -> None:
 
 
 def test_a_wish_stands_until_the_vehicle_acts() -> None:
-    wish = Wish(EVSENotification.ScheduleRenegotiation)
+    wish = SiteWish(EVSENotification.ScheduleRenegotiation)
     made = charger(control=ControlMode.SCHEDULED, site=Site(wishes=((60, wish),)))
     assert made.wish(100.0) is None, "power has not started"
     made.start_power(100.0, None)

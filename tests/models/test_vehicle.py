@@ -53,6 +53,12 @@ def test_neither_more_than_full_nor_less_than_empty() -> None:
     assert battery.soc == pytest.approx(0)
 
 
+def test_the_inlet_shows_no_voltage_that_cannot_be() -> None:
+    vehicle = SimulatedVehicle(Battery())
+    vehicle.supply(0.0, Supply(voltage=9.2e145, current=0.0))
+    assert 0 < vehicle.measure(0.0).inlet_voltage < 10_000
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
-from pki.cli import app
+from pki.cli import Exit, app
 from pki.export import export_everest, export_josev
 from pki.hierarchy import EMAID, EVCCID, Hierarchy
 from pki.inspect import inspect_chain
@@ -212,19 +212,19 @@ def test_command_line_from_mint_to_break(tmp_path: Path) -> None:
     home = tmp_path / "pki"
     assert run("mint", "--out", home, "--seed", "cli")[0] == 0
     code, text = run("mint", "--out", home)
-    assert code == 1
+    assert code == Exit.USAGE
     assert "already holds" in text
     assert run("issue", home, "secc", "DEHLCS" + "7" * 33, "--name", "secc_7")[0] == 0
     code, text = run("inspect", home / "chains/secc_7.pem")
     assert code == 0, text
     assert "ok: as the profile has it" in text
     code, text = run("inspect", home / "chains/secc_7.pem", "--edition", "iso2")
-    assert code == 2
+    assert code == Exit.FAILED
     assert "key family p521 is not of edition iso2" in text
     assert run("revoke", home, "secc_7", "--reason", "superseded")[0] == 0
     assert Hierarchy.load(home).revoked
     assert run("export", home, "everest", tmp_path / "everest")[0] == 0
-    assert run("export", home, "nobody", tmp_path / "x")[0] == 1
+    assert run("export", home, "nobody", tmp_path / "x")[0] == Exit.USAGE
     assert run("ocsp", home, "--staple", "secc")[0] == 0
     assert (home / "ocsp/secc.2.der").stat().st_size
     code, text = run("break", home, "vehicle-expired", "staple-revoked", "--out", tmp_path / "bad")
@@ -233,7 +233,7 @@ def test_command_line_from_mint_to_break(tmp_path: Path) -> None:
     code, text = run("break", "--list")
     assert code == 0
     assert "vehicle-expired" in text
-    assert run("break", home, "no-such", "--out", tmp_path / "bad")[0] == 1
+    assert run("break", home, "no-such", "--out", tmp_path / "bad")[0] == Exit.USAGE
     assert "PRIVATE" not in run("inspect", home / "certs/secc.pem")[1]
 
 

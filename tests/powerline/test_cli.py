@@ -17,6 +17,7 @@ from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
 from typer.testing import CliRunner
 
+from hlc_sim.cli.errors import Exit
 from hlc_sim.powerline import netns
 from hlc_sim.powerline.cli import app
 from hlc_sim.powerline.layers import V2GTP, SDPRequest
@@ -37,27 +38,39 @@ def run(*arguments: str):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["slac", "car", "--iface", "x"], "role: ev or evse expected, got 'car'"),
-        (["slac", "ev", "--iface", "nonesuch0"], "nonesuch0"),
-        (["doctor", "--iface", "x", "--role", "car"], "role: ev or evse expected"),
+        (["slac", "car", "--iface", "x"], "'car' is not one of 'ev', 'evse'"),
+        (["slac", "ev", "--iface", "x", "--json"], "--json"),
+        (["doctor", "--iface", "x", "--role", "car"], "'car' is not one of 'ev', 'evse'"),
         (["attack", "evse"], "--iface is wanted"),
         (["attack", "evse", "--iface", "x", "--only", "hug"], "no attack named hug"),
-        (["attack", "evse", "--iface", "x", "--target", "12"], "target: 6 bytes expected"),
+        (["attack", "evse", "--iface", "x", "--target", "12"], "--target '12' is no MAC address"),
         (["attack", "evse", "--iface", "x", "--target", "020000000001"], "i_own_this=True"),
         (["attack", "evse", "--iface", "x", "--i-own-this"], "addresses of their targets"),
         (["sniff"], "one of --iface and --read is wanted"),
-        (["powerline", "--modem", "ev"], "modem 'ev': NAME:FAMILY:ROLE expected"),
+        (["powerline", "--modem", "ev"], "modem 'ev': NAME:KIND:ROLE expected"),
         (["powerline", "--modem", "ev:qca1:EV"], "modem family 'qca1': one of spec"),
         (["powerline", "--modem", "ev:spec:CAR"], "role EV or EVSE expected"),
         (["powerline", "--attenuation", "ev,x=3"], "no modem 'x' on the line"),
+        (["powerline", "--attenuation", "ev,evse=far"], "attenuation 'ev,evse=far': 'far' is no number"),
+        (["powerline", "--fault", "drop:parm"], "fault 'drop:parm': 'parm' is no number"),
         (["powerline", "--fault", "eat:0x6065"], "drop, duplicate or corrupt expected"),
-        (["powerline", "--attach", "glue"], "attach: tap or veth expected"),
+        (["powerline", "--attachment", "glue"], "glue"),
     ],
 )
 def test_wrong_use_is_named(arguments, words):
     result = run(*arguments)
-    assert result.exit_code != 0
+    assert result.exit_code == Exit.USAGE
     assert words in result.output
+
+
+@pytest.mark.parametrize(
+    "command", [["slac", "ev"], ["sniff"], ["attack", "ev", "--i-own-this", "--target", "020000000001"]]
+)
+def test_an_interface_that_is_not_there_is_named(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*command, "--iface", "nonesuch0")
+    assert result.exit_code == Exit.NO_CONNECTION
+    assert "nonesuch0" in result.output
 
 
 def test_sniff_reads_a_capture(tmp_path):
@@ -93,9 +106,9 @@ def test_two_programs_match_on_the_simulated_line(tmp_path):
     """Both roles as separate processes, as foreign programs would be; then the doctor and the capture."""
     evse, ev, pcap = tmp_path / "evse.json", tmp_path / "ev.json", tmp_path / "line.pcap"
     script = (
-        f"ip netns exec {PREFIX}-evse {HLC} slac evse --iface plc0 --json > {evse} & "
-        f"sleep 1; ip netns exec {PREFIX}-ev {HLC} slac ev --iface plc0 --json > {ev} && wait && "
-        f"ip netns exec {PREFIX}-ev {HLC} doctor --iface plc0 --json > {tmp_path}/doctor.json"
+        f"ip netns exec {PREFIX}-evse {HLC} slac evse --iface plc0 --json - > {evse} & "
+        f"sleep 1; ip netns exec {PREFIX}-ev {HLC} slac ev --iface plc0 --json - > {ev} && wait && "
+        f"ip netns exec {PREFIX}-ev {HLC} doctor --iface plc0 --json - > {tmp_path}/doctor.json"
     )
     modems = ["--modem", "ev:cg5317:EV", "--modem", "evse:qca7000:EVSE", "--attenuation", "ev,evse=17"]
     command = [*HLC.split(), "powerline", "--prefix", PREFIX, *modems, "--pcap", str(pcap), "--run", script]
@@ -167,7 +180,7 @@ def test_without_root_the_reason_and_the_way_out_are_said():
     refused = nobody("powerline", "--prefix", PREFIX, "--run", "true")
     if "ModuleNotFoundError" in refused.stderr or "Permission denied" in refused.stderr:
         pytest.skip("this Python cannot be run by another user")
-    assert refused.returncode == 1
+    assert refused.returncode == Exit.NO_CONNECTION
     assert "need root, or a user namespace" in refused.stderr
     assert "--user-namespace" in refused.stderr
 
@@ -176,8 +189,8 @@ def test_without_root_the_reason_and_the_way_out_are_said():
 @needs_namespaces
 def test_a_user_namespace_is_enough_for_a_whole_matching():
     script = (
-        f"ip netns exec {PREFIX}-evse {HLC} slac evse --iface plc0 --json > /dev/null & "
-        f"sleep 1; ip netns exec {PREFIX}-ev {HLC} slac ev --iface plc0 --json"
+        f"ip netns exec {PREFIX}-evse {HLC} slac evse --iface plc0 --json - > /dev/null & "
+        f"sleep 1; ip netns exec {PREFIX}-ev {HLC} slac ev --iface plc0 --json -"
     )
     command = [
         *HLC.split(),
@@ -185,7 +198,7 @@ def test_a_user_namespace_is_enough_for_a_whole_matching():
         "--prefix",
         PREFIX,
         "--user-namespace",
-        "--attach",
+        "--attachment",
         "veth",
         "--run",
         script,

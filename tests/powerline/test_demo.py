@@ -147,7 +147,7 @@ def test_an_interrupted_demo_leaves_no_namespaces(moment, number):
 @needs_namespaces
 def test_the_doctor_on_a_sound_line_and_on_one_without_a_station():
     prefix = f"d{os.getpid() % 10000}"
-    examine = f"ip netns exec {prefix}-ev {HLC[0]} doctor --iface plc0 --json"
+    examine = f"ip netns exec {prefix}-ev {HLC[0]} doctor --iface plc0 --json -"
     command = [*HLC, "powerline", "--prefix", prefix, "--run"]
     sound = subprocess.run([*command, f"{examine}; {examine} --role evse"], capture_output=True, text=True)
     as_ev, as_evse = (json.loads(line) for line in sound.stdout.splitlines() if line.startswith("["))

@@ -10,8 +10,8 @@ import pytest
 from hlc_sim import secc, trust
 from hlc_sim.scenario import Result, SimulatedEVCC, SimulatedSECC, library
 from hlc_sim.transport.tls import TLSConfig
-from iso15118.security.tls_profile import LENIENT, TLSVersion
-from iso15118.session.secc_config import Link as LinkFacts
+from iso15118.security.tls_profile import LENIENT, Group, TLSVersion
+from iso15118.session.secc_config import LinkSecurity
 from pki.broken import variants
 
 from .test_library import play
@@ -107,7 +107,7 @@ def test_an_unsound_vehicle_fails(name: str, change: Callable[[TLSConfig], TLSCo
 def test_a_station_that_carries_20_on_tls_1_2(monkeypatch: pytest.MonkeyPatch) -> None:
     sound = play(library()["tls-1.2-only"], SimulatedSECC(tls=lenient))
     assert sound.result is Result.PASS  # TLS 1.2 is served, -20 on it is not
-    monkeypatch.setattr(trust, "link_facts", lambda facts: LinkFacts(tls=True))
+    monkeypatch.setattr(trust, "link_facts", lambda facts: LinkSecurity(tls=True))
     verdict = play(library()["tls-1.2-only"], SimulatedSECC(tls=lenient))
     assert verdict.result is Result.FAIL
     assert "it served the session: supportedAppProtocolRes OK_SuccessfulNegotiation" in verdict.reasons
@@ -157,3 +157,13 @@ def clock() -> Callable[[], float]:
 
     looks = iter([time.time() + 4e9])
     return lambda: next(looks, time.time())
+
+
+def test_a_car_that_speaks_another_tls_is_not_judged() -> None:
+    def p256(config: TLSConfig) -> TLSConfig:
+        return replace(config, profile=replace(LENIENT, groups=(Group.SECP256R1,)))
+
+    car = SimulatedEVCC(name="a car", tls=p256)
+    verdict = play(library()["secc-tls-chain-of-another-root"], car)
+    assert verdict.result is Result.INCONCLUSIVE
+    assert "a correct handshake does not lead to a session" in verdict.reasons[0]

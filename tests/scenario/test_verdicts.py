@@ -10,23 +10,26 @@ import pytest
 import trio
 
 from hlc_sim.config.station import StationConfig
+from hlc_sim.evcc import charge
 from hlc_sim.scenario import (
     Do,
     Expect,
     Outcome,
     Result,
     Scenario,
+    SimulatedEVCC,
     SimulatedSECC,
     Step,
     library,
     load_file,
     targets,
 )
+from hlc_sim.scenario.script import Script
 from hlc_sim.secc import Station
 from hlc_sim.transport.link import Link
 from iso15118.messages import common
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import ResponseCode
+from iso15118.messages.declare import Node
 from iso15118.session.events import Role
 from iso15118.session.secc import HANDLERS, SECC
 from iso15118.v2gtp import Frame
@@ -245,7 +248,7 @@ def test_an_ev_that_asks_for_longer_than_it_may() -> None:
 
 
 def test_a_station_that_reads_what_the_judge_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes the version in the EXI header for what it is not; the scenario leaves that open."""
+    """It takes the version in the EXI header for what it is not, and the scenario leaves that open."""
     sound = Link._decode
 
     def lenient(self: Link, frame: Frame) -> Node:
@@ -253,7 +256,8 @@ def test_a_station_that_reads_what_the_judge_cannot(monkeypatch: pytest.MonkeyPa
         return sound(self, Frame(frame.payload_type, first + frame.payload[1:]))
 
     monkeypatch.setattr(Link, "_decode", lenient)
-    assert play(library()["exi-bit-7"]).reasons == []
+    scenario = replace(library()["exi-bit-7"], expect=Expect(Outcome.SURVIVES))
+    assert play(scenario).reasons == []
 
 
 def test_what_the_device_is_set_to_is_not_known_of_a_foreign_one() -> None:
@@ -293,3 +297,16 @@ def test_a_station_that_answers_with_another_code_than_it_may() -> None:
     verdict = play(replace(known, expect=replace(known.expect, codes=("FAILED",))))
     assert verdict.result is Result.FAIL
     assert verdict.reasons == ["answered ServiceDiscoveryRes OK; expected FAILED"]
+
+
+def test_what_a_car_breaks_in_every_session_is_not_held_against_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    change = {"control_mode.ev_maximum_charge_power.exponent": 5}
+    raised = Step("DC_ChargeLoopReq", Do.REPLACE, occurrence=0, set=change)
+
+    async def noisy(link: Link, *arguments: Any, **more: Any) -> Any:
+        return await charge(Link(link.stream, Role.EVCC, intervention=Script((raised,))), *arguments, **more)
+
+    monkeypatch.setattr(targets, "charge", noisy)
+    scenario = library()["warning-WARNING_WPT-in-the-loop"]
+    assert play(scenario, SimulatedEVCC(name="a car")).reasons == []
+    assert play(scenario, SimulatedEVCC()).result is Result.FAIL

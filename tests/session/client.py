@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from iso15118.messages import ac, common, dc
-from iso15118.messages._declare import Node
 from iso15118.messages.app_protocol import AppProtocol, SupportedAppProtocolReq
 from iso15118.messages.common_types import (
     MessageHeader,
@@ -19,9 +18,10 @@ from iso15118.messages.common_types import (
     ResponseCode,
     V2GRequest,
 )
+from iso15118.messages.declare import Node
 from iso15118.messages.xmldsig import X509IssuerSerial
-from iso15118.session.fillers import RESPONSE_OF, _fillers
-from iso15118.session.secc_config import Link, SECCConfig, SessionStore, Trust, energy_modes
+from iso15118.session.fillers import RESPONSE_OF, fillers
+from iso15118.session.secc_config import LinkSecurity, SECCConfig, SessionStore, Trust, energy_modes
 from iso15118.session.sequence import State
 from iso15118.session.services import Family, ServiceID
 from iso15118.session.timers import RELAXED
@@ -50,7 +50,7 @@ class Client:
         charger: BenchCharger | None = None,
         *,
         family: Family = Family.DC,
-        link: Link | None = None,
+        link: LinkSecurity | None = None,
         store: SessionStore | None = None,
         trust: Trust | None = None,
         seed: int = 1,
@@ -234,7 +234,7 @@ class Client:
                     "ev_present_voltage": of(400),
                     "control_mode": self._dc_loop(),
                 }
-        return dict(_fillers(ALL_REQUESTS[name]))
+        return dict(fillers(ALL_REQUESTS[name]))
 
     def _own_modes(self) -> list[Any]:
         energy = self.secc.context.config.energy

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from iso15118.messages import common, dc
-from iso15118.messages._declare import Node
 from iso15118.messages.app_protocol import (
     AppProtocolResponseCode,
     SupportedAppProtocolReq,
@@ -26,6 +25,7 @@ from iso15118.messages.common_types import (
     RationalNumber,
     ResponseCode,
 )
+from iso15118.messages.declare import Node
 from iso15118.session.charger import ControlPilot
 from iso15118.session.evcc import (
     EVCC,

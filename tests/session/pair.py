@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from iso15118.exi import SchemaSet, decode, encode
 from iso15118.messages import common
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session.charger import (
     ACOutput,
     Charger,
@@ -24,10 +24,10 @@ from iso15118.session.charger import (
     Progress,
     ScheduleOffer,
     ScheduleRequest,
+    SiteWish,
     VehicleReport,
     Verdict,
 )
-from iso15118.session.charger import Wish as SiteWish
 from iso15118.session.evcc import (
     EVCC,
     ConnectionLost,
@@ -44,12 +44,11 @@ from iso15118.session.evcc import (
 )
 from iso15118.session.schedules import flat_tuple
 from iso15118.session.secc import SECC
-from iso15118.session.secc_config import Closing, Link, SECCConfig, SessionStore, Trust
+from iso15118.session.secc_config import Closing, LinkSecurity, SECCConfig, SessionStore, Trust
 from iso15118.session.services import EnergyMode, Pricing
 from iso15118.session.streams import payload_type_of
 from iso15118.session.values import ACGrid, ACLimits, DCLimits, MeterReading, MobilityNeeds, PerPhase, total
-from iso15118.session.vehicle import DCTarget, Measurement, Supply, Vehicle
-from iso15118.session.vehicle import Wish as DriverWish
+from iso15118.session.vehicle import DCTarget, Measurement, Supply, Vehicle, Wish
 from iso15118.v2gtp import schema_set_name
 
 EPOCH = 1_800_000_000.0
@@ -95,7 +94,7 @@ class Entropy:
 def bench_secc(
     config: SECCConfig | None,
     charger: Charger,
-    link: Link | None,
+    link: LinkSecurity | None,
     store: SessionStore,
     trust: Trust | None,
     seed: int,
@@ -104,7 +103,7 @@ def bench_secc(
     return SECC(
         config or SECCConfig(),
         charger,
-        link or Link(),
+        link or LinkSecurity(),
         entropy=Entropy(seed),
         store=store,
         now=now,
@@ -295,7 +294,7 @@ class BenchVehicle(Vehicle):
 
     energy: float = 40_000.0
     loop_time: float = 5.0
-    wish_at: Callable[[float], DriverWish] | None = None
+    wish_at: Callable[[float], Wish] | None = None
     """By seconds since the first Start; None: CHARGE until `loop_time`, then STOP."""
     battery_voltage: float = 400.0
     dc: DCLimits = EV_DC
@@ -340,11 +339,11 @@ class BenchVehicle(Vehicle):
     def dc_target(self, now: float) -> DCTarget:
         return DCTarget(voltage=self.battery_voltage + 5, current=100.0)
 
-    def wish(self, now: float) -> DriverWish:
+    def wish(self, now: float) -> Wish:
         elapsed = 0.0 if self.started is None else now - self.started
         if self.wish_at is not None:
             return self.wish_at(elapsed)
-        return DriverWish.STOP if elapsed >= self.loop_time else DriverWish.CHARGE
+        return Wish.STOP if elapsed >= self.loop_time else Wish.CHARGE
 
     def control_pilot(self, now: float, state: ControlPilot) -> None:
         self.pilot = state
@@ -390,7 +389,7 @@ class Pair:
         *,
         charger: BenchCharger | None = None,
         vehicle: BenchVehicle | None = None,
-        link: Link | None = None,
+        link: LinkSecurity | None = None,
         store: SessionStore | None = None,
         trust: Trust | None = None,
         evcc_class: type[EVCC] = EVCC,

@@ -15,7 +15,7 @@ from hlc_sim.charger.simulated import SimulatedCharger
 from hlc_sim.vehicle.battery import Battery
 from hlc_sim.vehicle.simulated import Driver, SimulatedVehicle
 from iso15118.messages import ac, common, dc
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session import schedules
 from iso15118.session.charger import ACOutput, ControlPilot
 from iso15118.session.evcc import EVCC, EVCCConfig, Outcome, ServiceWish

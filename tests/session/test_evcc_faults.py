@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from iso15118.messages import common
-from iso15118.messages._declare import Node
 from iso15118.messages.app_protocol import SupportedAppProtocolRes
 from iso15118.messages.common_types import MessageHeader, RationalNumber, ResponseCode, V2GResponse
+from iso15118.messages.declare import Node
 from iso15118.session.charger import ControlPilot
 from iso15118.session.evcc import EVCC, EVCCConfig, Outcome, ServiceWish, SessionResult, VASWish
 from iso15118.session.secc_config import SECCConfig, Trust

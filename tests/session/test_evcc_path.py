@@ -7,8 +7,8 @@ from itertools import groupby
 import msgspec
 
 from iso15118.messages import common, dc
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import MessageHeader
+from iso15118.messages.declare import Node
 from iso15118.session.evcc import EVCC, Abort, EVCCConfig, Exchange, Outcome, Post, Receive
 from iso15118.v2gtp import PayloadType
 

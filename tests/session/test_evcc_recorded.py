@@ -12,7 +12,7 @@ import pytest
 
 from iso15118.exi import SchemaSet, decode
 from iso15118.messages import common
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session.evcc import EVCC, EVCCConfig, Outcome, ServiceWish, SessionResult
 from iso15118.session.events import Severity
 from iso15118.session.services import ControlMode, ServiceID

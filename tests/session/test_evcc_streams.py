@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from iso15118.messages import common, dc
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import EVSENotification, MeterInfo, ResponseCode
+from iso15118.messages.declare import Node
 from iso15118.session import schedules
 from iso15118.session.evcc import EVCC, EVCCConfig, Outcome, Reply, ServiceWish, SessionResult, VASWish, Wait
 from iso15118.session.evcc_steps import Incoming

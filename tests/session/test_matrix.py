@@ -14,10 +14,9 @@ import pytest
 from iso15118.messages import ac, common, dc
 from iso15118.messages.common_types import EVSENotification
 from iso15118.session import schedules
-from iso15118.session.charger import ScheduleRequest
-from iso15118.session.charger import Wish as SiteWish
+from iso15118.session.charger import ScheduleRequest, SiteWish
 from iso15118.session.evcc import EVCCConfig, Outcome, ServiceWish, SessionResult, VASWish
-from iso15118.session.secc_config import Link, SECCConfig, SessionStore, Trust
+from iso15118.session.secc_config import LinkSecurity, SECCConfig, SessionStore, Trust
 from iso15118.session.services import (
     INTERNET,
     PARKING_STATUS,
@@ -114,7 +113,7 @@ class Run:
             self.evcc,
             charger=self.charger,
             vehicle=self.vehicle,
-            link=Link(vehicle_certificate=CERTIFICATE),
+            link=LinkSecurity(vehicle_certificate=CERTIFICATE),
             store=self.store,
             trust=self.trust,
             resume=resume,

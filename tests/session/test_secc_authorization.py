@@ -10,7 +10,7 @@ from iso15118.messages import common
 from iso15118.messages.common_types import MessageHeader, ResponseCode
 from iso15118.session.charger import Verdict
 from iso15118.session.events import Severity
-from iso15118.session.fillers import _fillers
+from iso15118.session.fillers import fillers
 from iso15118.session.secc_config import (
     ContractVerdict,
     Installation,
@@ -176,7 +176,7 @@ def installing(*answers: Installation) -> Client:
 
 
 def contract(remaining: int = 0) -> Installation:
-    fields = _fillers(common.CertificateInstallationRes)
+    fields = fillers(common.CertificateInstallationRes)
     return Installation(
         chain=fields["cps_certificate_chain"], data=fields["signed_installation_data"], remaining=remaining
     )

@@ -12,7 +12,7 @@ from iso15118.messages.common_types import ResponseCode
 from iso15118.session import schedules
 from iso15118.session.charger import ControlPilot, Direction, Progress, ScheduleRequest
 from iso15118.session.events import Role
-from iso15118.session.fillers import _fillers
+from iso15118.session.fillers import fillers
 from iso15118.session.secc_config import Closing, SECCConfig, Trust, energy_modes
 from iso15118.session.services import (
     BPTChannel,
@@ -208,7 +208,7 @@ def test_supporting_points_outside_the_schema_are_reported_and_read_as_the_neare
 def test_price_schedules_are_signed_where_somebody_signs_them():
     made = client().to_selected()
     made.send_all(["DC_ChargeParameterDiscoveryReq"])
-    signature = xmldsig.Signature(**_fillers(xmldsig.Signature))
+    signature = xmldsig.Signature(**fillers(xmldsig.Signature))
     made.secc.context.trust = Trust(sign_prices=lambda response, contract: signature)
     assert made.send("ScheduleExchangeReq").header.signature is signature
 
@@ -474,6 +474,14 @@ def test_standby_needs_consent_and_the_session_goes_on_either_way(service):
         assert code_of(made.send("PowerDeliveryReq(Standby)")) is code
         made.send_all([made.loop, "PowerDeliveryReq(Start)", made.loop, "PowerDeliveryReq(Stop)"])
         assert not made.secc.events
+
+
+@pytest.mark.parametrize("progress", ["Standby", "ScheduleRenegotiation"])
+def test_a_tuple_that_was_not_offered_is_invalid_whatever_the_progress(progress):
+    made = client().to_loop()
+    profile = made.profile([(60, 1.0)], tuple_id=9)
+    response = made.send(f"PowerDeliveryReq({progress})", ev_power_profile=profile)
+    assert code_of(response) is ResponseCode.FAILED_ScheduleSelectionInvalid
 
 
 def test_standby_before_the_first_transfer_leads_to_cable_check_in_dc():

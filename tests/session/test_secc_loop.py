@@ -15,12 +15,12 @@ from iso15118.messages.common_types import (
     Receipt,
     ResponseCode,
 )
-from iso15118.session.charger import ACOutput, ScheduleRequest, Wish
+from iso15118.session.charger import ACOutput, ScheduleRequest, SiteWish
 from iso15118.session.events import Role, Severity
 from iso15118.session.schedules import flat_tuple, power_schedule, schedule_tuple
 from iso15118.session.secc_config import Closing, SECCConfig, Trust, energy_modes
 from iso15118.session.sequence import Phase
-from iso15118.session.services import ServiceID
+from iso15118.session.services import Dialect, ServiceID
 from iso15118.session.timers import RELAXED
 from iso15118.session.values import DCLimits, MobilityNeeds
 from iso15118.v2gtp import PayloadType
@@ -142,11 +142,19 @@ def test_discharge_is_held_within_the_smaller_of_both_limits():
 # -- limits --------------------------------------------------------------------------------------------------
 
 
-def test_the_discharging_schedule_bounds_the_discharge():
+@pytest.mark.parametrize("given", [-8_000.0, 8_000.0])
+@pytest.mark.parametrize("negative", [False, True])
+def test_the_discharging_schedule_bounds_the_discharge_whatever_its_sign(given, negative):
+    dialect = Dialect(negative_discharge_schedules=negative)
     made = Client(
-        SECCConfig(energy=(energy_modes(ServiceID.DC_BPT)[0],), timers=RELAXED),
-        BenchCharger(tuples=lambda now, request: (flat_tuple(int(EPOCH), (50_000.0,), (-8_000.0,)),)),
-    ).to_prepared()
+        SECCConfig(energy=(energy_modes(ServiceID.DC_BPT)[0],), timers=RELAXED, dialect=dialect),
+        BenchCharger(tuples=lambda now, request: (flat_tuple(int(EPOCH), (50_000.0,), (given,)),)),
+    ).to_selected()
+    made.send("DC_ChargeParameterDiscoveryReq")
+    (offered,) = made.send("ScheduleExchangeReq").control_mode.schedule_tuple
+    (entry,) = offered.discharging_schedule.power_schedule.power_schedule_entries.power_schedule_entry
+    assert float(entry.power) == (-8_000 if negative else 8_000)
+    made.send_all(["DC_CableCheckReq", "DC_PreChargeReq"])
     made.send("PowerDeliveryReq(Start)", ev_power_profile=made.profile([(600, -8_000.0)]))
     response = loop(made, ev_target_current=-50.0)
     assert float(response.evse_present_current) == -20
@@ -361,7 +369,7 @@ def test_a_receipt_comes_with_the_meter():
 
 def metering(verify: bool | None = True, **config: Any) -> Client:
     made = in_loop(
-        charger=BenchCharger(wish_at=lambda now: Wish(EVSENotification.MeteringConfirmation)), **config
+        charger=BenchCharger(wish_at=lambda now: SiteWish(EVSENotification.MeteringConfirmation)), **config
     )
     made.secc.context.trust = Trust(
         verify_metering=None if verify is None else lambda request, contract: verify

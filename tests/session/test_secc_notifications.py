@@ -9,7 +9,7 @@ from iso15118.messages.common_types import (
     EVSENotification,
     ResponseCode,
 )
-from iso15118.session.charger import Wish
+from iso15118.session.charger import SiteWish
 from iso15118.session.schedules import power_schedule, schedule_tuple
 from iso15118.session.secc_config import Closing, SECCConfig
 from iso15118.session.sequence import Phase
@@ -41,7 +41,7 @@ SIDE = PayloadType.SCHEDULE_RENEGOTIATION
     ],
 )
 def test_a_notification_has_its_delay(notification, index, config, delay):
-    made = in_loop(index=index, charger=BenchCharger(wish_at=lambda now: Wish(notification)), **config)
+    made = in_loop(index=index, charger=BenchCharger(wish_at=lambda now: SiteWish(notification)), **config)
     # The first loop told it already; a wish keeps its deadline.
     status = loop(made).evse_status
     assert status.evse_notification == notification
@@ -49,7 +49,9 @@ def test_a_notification_has_its_delay(notification, index, config, delay):
 
 
 def test_the_delay_counts_down_in_later_responses():
-    charger = BenchCharger(wish_at=lambda now: Wish(EVSENotification.Pause, within=40.0) if now > 1 else None)
+    charger = BenchCharger(
+        wish_at=lambda now: SiteWish(EVSENotification.Pause, within=40.0) if now > 1 else None
+    )
     made = in_loop(index=1, charger=charger)
     assert loop(made).evse_status is None
     left = []
@@ -60,18 +62,18 @@ def test_the_delay_counts_down_in_later_responses():
 
 
 def test_a_withdrawn_wish_is_told_no_more_and_a_new_one_counts_anew():
-    wanted: list[Wish | None] = [Wish(EVSENotification.Pause, 20.0)]
+    wanted: list[SiteWish | None] = [SiteWish(EVSENotification.Pause, 20.0)]
     made = in_loop(index=1, charger=BenchCharger(wish_at=lambda now: wanted[0]))
     made.now += 5
     assert loop(made).evse_status.notification_max_delay == 15
     wanted[0] = None
     assert loop(made).evse_status is None
-    wanted[0] = Wish(EVSENotification.Pause, 20.0)
+    wanted[0] = SiteWish(EVSENotification.Pause, 20.0)
     assert loop(made).evse_status.notification_max_delay == 20
 
 
 def test_notifications_travel_in_power_delivery_responses_too_but_not_after_stop():
-    made = in_loop(index=1, charger=BenchCharger(wish_at=lambda now: Wish(EVSENotification.ExitStandby)))
+    made = in_loop(index=1, charger=BenchCharger(wish_at=lambda now: SiteWish(EVSENotification.ExitStandby)))
     assert made.send("PowerDeliveryReq(Standby)").evse_status is not None
     assert made.send("PowerDeliveryReq(Stop)").evse_status is None
 
@@ -85,13 +87,13 @@ def test_notifications_travel_in_power_delivery_responses_too_but_not_after_stop
     ],
 )
 def test_what_the_station_may_not_ask_for_is_not_asked(notification, config):
-    made = in_loop(charger=BenchCharger(wish_at=lambda now: Wish(notification)), **config)
+    made = in_loop(charger=BenchCharger(wish_at=lambda now: SiteWish(notification)), **config)
     assert loop(made).evse_status is None
 
 
 def test_an_ev_that_ignores_terminate_loses_power_and_connection():
     made = in_loop(
-        charger=BenchCharger(wish_at=lambda now: Wish(EVSENotification.Terminate)), terminate_grace=10.0
+        charger=BenchCharger(wish_at=lambda now: SiteWish(EVSENotification.Terminate)), terminate_grace=10.0
     )
     made.now += 9
     assert code_of(loop(made)) is OK

@@ -18,7 +18,7 @@ from iso15118.exi import encode
 from iso15118.messages import common
 from iso15118.messages.common_types import MessageHeader, ResponseCode
 from iso15118.session.charger import Verdict
-from iso15118.session.fillers import _fillers
+from iso15118.session.fillers import fillers
 from iso15118.session.secc_config import (
     Closing,
     Installation,
@@ -119,7 +119,7 @@ def ways(client: Client, kind: str) -> Iterator[Client]:
 
 
 def installed(remaining: int) -> Installation:
-    fields = _fillers(common.CertificateInstallationRes)
+    fields = fillers(common.CertificateInstallationRes)
     return Installation(
         chain=fields["cps_certificate_chain"],
         data=fields["signed_installation_data"],

@@ -5,6 +5,7 @@ touched.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from typing import Any
 
@@ -12,11 +13,11 @@ import pytest
 
 from iso15118.exi import SchemaSet, decode, encode
 from iso15118.messages import common
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import MessageHeader, RationalNumber, ResponseCode
+from iso15118.messages.declare import Node
 from iso15118.session.charger import Verdict
 from iso15118.session.fillers import RESPONSE_OF, failed
-from iso15118.session.secc_config import Closing, Link, SECCConfig, SessionStore, energy_modes
+from iso15118.session.secc_config import Closing, LinkSecurity, SECCConfig, SessionStore, energy_modes
 from iso15118.session.services import INTERNET, PARKING_STATUS, Family, ServiceID
 from iso15118.session.streams import fits, payload_type_of
 from iso15118.session.timers import RELAXED
@@ -257,8 +258,19 @@ def test_parameter_sets_are_chosen_by_id_and_not_by_their_order(order):
 
 def test_bogus_feedback_of_the_contactor_does_not_confuse_a_session():
     """DONE for power that was never asked for, ONGOING for power that is off."""
-    client = Client(link=Link()).to_prepared()
+    client = Client(link=LinkSecurity()).to_prepared()
     client.charger.stop_delays = 3
     client.send_all(["PowerDeliveryReq(Start)", client.loop, "PowerDeliveryReq(Start)", client.loop])
     client.send_all(["PowerDeliveryReq(Stop)", "SessionStopReq"])
     assert not client.charger.on
+
+
+@pytest.mark.parametrize("number", [2**223, -(2**223), 2**64])
+def test_numbers_that_no_type_of_the_schema_holds_are_borne(number):
+    """EXI writes an integer of any length; whoever calculates with it must not fail."""
+    client = Client().to_scheduled()
+    voltage = RationalNumber(exponent=127, value=number)
+    request = client.build("DC_PreChargeReq", ev_present_voltage=voltage, ev_target_voltage=voltage)
+    client.send("DC_CableCheckReq")
+    assert client.send(decode(encode(request), "iso20_dc")) is not None
+    assert math.isfinite(float(voltage))

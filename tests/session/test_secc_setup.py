@@ -12,7 +12,7 @@ from iso15118.messages.app_protocol import AppProtocol
 from iso15118.messages.common_types import MessageHeader, ResponseCode
 from iso15118.session.secc_config import (
     Closing,
-    Link,
+    LinkSecurity,
     SECCConfig,
     SessionStore,
     bind,
@@ -83,10 +83,10 @@ def test_another_minor_version_is_a_deviation_and_another_major_no_match():
 
 
 def test_iso_20_is_not_served_without_tls_13():
-    client = Client(link=Link(tls=False))
+    client = Client(link=LinkSecurity(tls=False))
     assert client.send("supportedAppProtocolReq").response_code == "Failed_NoNegotiation"
     assert rules(client) == ["V2G20-1805"]
-    lab = Client(link=Link(tls=False, lab_plain_tcp=True))
+    lab = Client(link=LinkSecurity(tls=False, lab_plain_tcp=True))
     assert lab.send("supportedAppProtocolReq").response_code == "OK_SuccessfulNegotiation"
 
 
@@ -132,7 +132,7 @@ def test_responses_carry_unix_time_in_whole_seconds():
 # -- pause and resume ----------------------------------------------------------------------------------------
 
 
-def paused(link: Link, store: SessionStore, config: SECCConfig = BOTH) -> Client:
+def paused(link: LinkSecurity, store: SessionStore, config: SECCConfig = BOTH) -> Client:
     client = Client(config, link=link, store=store).to_loop()
     client.send_all(["PowerDeliveryReq(Stop)"])
     response = client.send("SessionStopReq", charging_session=common.ChargingSession.Pause)
@@ -143,7 +143,7 @@ def paused(link: Link, store: SessionStore, config: SECCConfig = BOTH) -> Client
 
 
 def resume(
-    old: Client, link: Link, config: SECCConfig = BOTH, family: Family = Family.DC, **setup: Any
+    old: Client, link: LinkSecurity, config: SECCConfig = BOTH, family: Family = Family.DC, **setup: Any
 ) -> tuple[Client, Any]:
     client = Client(config, link=link, store=old.store, seed=2, family=family)
     client.send("supportedAppProtocolReq")
@@ -152,7 +152,7 @@ def resume(
 
 
 def test_the_same_vehicle_joins_its_paused_session_and_goes_on_at_parameter_discovery():
-    link = Link(vehicle_certificate=CERTIFICATE)
+    link = LinkSecurity(vehicle_certificate=CERTIFICATE)
     old = paused(link, SessionStore())
     client, response = resume(old, link)
     assert code_of(response) is ResponseCode.OK_OldSessionJoined
@@ -172,8 +172,8 @@ def test_the_same_vehicle_joins_its_paused_session_and_goes_on_at_parameter_disc
 
 
 def test_another_vehicle_gets_a_new_session():
-    old = paused(Link(vehicle_certificate=CERTIFICATE), SessionStore())
-    for link in (Link(vehicle_certificate=b"another"), Link(tls=False, lab_plain_tcp=True)):
+    old = paused(LinkSecurity(vehicle_certificate=CERTIFICATE), SessionStore())
+    for link in (LinkSecurity(vehicle_certificate=b"another"), LinkSecurity(tls=False, lab_plain_tcp=True)):
         client, response = resume(old, link)
         assert code_of(response) is ResponseCode.OK_NewSessionEstablished
         assert client.secc.session_id != old.secc.session_id
@@ -181,7 +181,7 @@ def test_another_vehicle_gets_a_new_session():
 
 
 def test_a_session_is_resumed_only_once():
-    link = Link(vehicle_certificate=CERTIFICATE)
+    link = LinkSecurity(vehicle_certificate=CERTIFICATE)
     old = paused(link, SessionStore())
     resume(old, link)
     _, response = resume(old, link)
@@ -189,13 +189,13 @@ def test_a_session_is_resumed_only_once():
 
 
 def test_a_session_of_another_message_set_is_not_joined():
-    link = Link(vehicle_certificate=CERTIFICATE)
+    link = LinkSecurity(vehicle_certificate=CERTIFICATE)
     _, response = resume(paused(link, SessionStore()), link, family=Family.AC)
     assert code_of(response) is ResponseCode.OK_NewSessionEstablished
 
 
 def test_without_certificates_only_the_laboratory_rule_resumes():
-    link = Link(tls=False, lab_plain_tcp=True)
+    link = LinkSecurity(tls=False, lab_plain_tcp=True)
     lab = replace(BOTH, resume_without_certificate=True)
     _, refused = resume(paused(link, SessionStore()), link)
     assert code_of(refused) is ResponseCode.OK_NewSessionEstablished
@@ -215,7 +215,7 @@ def test_the_binding_is_the_worked_example_of_the_standard():
 
 def test_the_store_forgets_the_oldest_session_first():
     store = SessionStore(limit=2)
-    link = Link(vehicle_certificate=CERTIFICATE)
+    link = LinkSecurity(vehicle_certificate=CERTIFICATE)
     ids = []
     for seed in range(3):
         client = Client(BOTH, link=link, store=store, seed=seed).to_selected()

@@ -16,7 +16,7 @@ from iso15118.messages.app_protocol import (
 )
 from iso15118.messages.common_types import MessageHeader, ResponseCode
 from iso15118.session import sequence
-from iso15118.session.fillers import RESPONSE_OF, _fillers
+from iso15118.session.fillers import RESPONSE_OF, fillers
 from iso15118.session.paths import Edge, explore, explore_side, path_to
 from iso15118.session.sequence import INITIAL, ROW, ROWS, SIDE_STREAMS, Phase, State, Violation
 from iso15118.session.services import Family
@@ -96,12 +96,12 @@ def test_dc_power_never_starts_without_cable_check_and_precharge():
 
 def respond(name: str, code: ResponseCode = ResponseCode.OK, **fields: Any) -> Any:
     cls = next(cls for cls in RESPONSE_OF.values() if cls.__name__ == name)
-    return cls(**(dict(_fillers(cls)) | {"header": HEADER, "response_code": code} | fields))
+    return cls(**(dict(fillers(cls)) | {"header": HEADER, "response_code": code} | fields))
 
 
 def request(name: str, **fields: Any) -> Any:
     cls = next(cls for cls in RESPONSE_OF if cls.__name__ == name)
-    return cls(**(dict(_fillers(cls)) | {"header": HEADER} | fields))
+    return cls(**(dict(fillers(cls)) | {"header": HEADER} | fields))
 
 
 def opened(family: Family = Family.DC) -> State:

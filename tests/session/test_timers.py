@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from iso15118.messages import common
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import ResponseCode
+from iso15118.messages.declare import Node
 from iso15118.session.charger import ControlPilot, Progress, Verdict
 from iso15118.session.evcc import EVCCConfig, Outcome, ServiceWish
 from iso15118.session.events import Deviation, Role, Severity

@@ -51,6 +51,40 @@ def test_check_exits_by_the_worst_finding(good: str, bad: str, tmp_path: Path) -
     assert run(app, ["check", late, "--fail-on", "performance"]).exit_code == 1
 
 
+def test_of_several_files_check_says_a_line_each_and_the_worst_counts(
+    good: str, bad: str, tmp_path: Path
+) -> None:
+    assert run(app, ["check", good, good]).exit_code == 0
+    missing = str(tmp_path / "missing.jsonl")
+    result = run(app, ["check", good, missing, bad], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert result.stdout.splitlines()[-3:] == [
+        f"{good}: 0 error, 0 performance, 0 note",
+        f"{missing}: not readable",
+        f"{bad}: 1 error, 1 performance, 0 note",
+    ]
+    assert f"{missing}: No such file or directory" in result.stderr
+    assert run(app, ["check", bad, good]).exit_code == 1
+
+
+def test_several_files_as_json_and_junit_stand_beside_each_other(good: str, bad: str) -> None:
+    told = json.loads(run(app, ["check", good, bad, "--format", "json"]).stdout)
+    assert [len(told[name]["findings"]) for name in (good, bad)] == [0, 2]
+    root = ElementTree.fromstring(run(app, ["check", good, bad, "--format", "junit"]).stdout)
+    assert root.tag == "testsuites"
+    assert [suite.get("name") for suite in root] == [good, bad]
+    assert [suite.get("failures") for suite in root] == ["0", "2"]
+
+
+def test_report_and_show_take_several_files(good: str, bad: str) -> None:
+    assert run(app, ["report", "--no-charts", good, bad]).exit_code == 0
+    assert Path(good).with_suffix(".html").exists()
+    assert Path(bad).with_suffix(".html").exists()
+    assert run(app, ["report", good, bad, "-o", "x.html"]).exit_code == 2
+    shown = run(app, ["trace", "show", good, bad], env={"COLUMNS": "200"}).stdout
+    assert shown.index(good) < shown.index(bad)
+
+
 @pytest.mark.parametrize("content", [b"", b"GET / HTTP/1.1", b'{"event":"note","time":1.0,"text":"x"}\n'])
 def test_what_holds_no_session_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from hlc_sim.trace.load import open_input
 from hlc_sim.trace.recorder import recording
 from hlc_sim.transport.link import FrameRecord
 from iso15118 import exi
+from iso15118.messages import common_types
 from iso15118.session.events import Role
 
 from . import recordings as rec
@@ -145,7 +147,8 @@ def test_the_commands_bound_their_trace(
     def tracing(directory: Path, _role: Role, **header: object) -> None:
         raise Asked(directory, header["max_bytes"])
 
-    monkeypatch.setattr(importlib.import_module(f"hlc_sim.cli.{command}"), "tracing", tracing)
+    home = "demo" if command == "demo" else "common"
+    monkeypatch.setattr(importlib.import_module(f"hlc_sim.cli.{home}"), "tracing", tracing)
     arguments = [command, "--lab-plain-tcp", "--trace-max-mb", "2"]
     result = CliRunner().invoke(app, [*arguments, "--trace", str(tmp_path)])
     assert isinstance(result.exception, Asked)
@@ -153,3 +156,14 @@ def test_the_commands_bound_their_trace(
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert "--trace-max-mb needs --trace" in result.output
+
+
+def test_a_document_of_a_shared_element_is_described() -> None:
+    """EXI lets any global element be the root, also one that several message sets share."""
+    message = common_types.CLReqControlMode()
+    payload = exi.encode(message, "iso20_dc")
+    lines = [b'{"exi": "' + payload.hex().encode() + b'", "schema_set": "iso20_dc"}']
+    with open_input(None, io.BytesIO(b"\n".join(lines))) as opened:
+        (frame,) = opened
+    assert isinstance(frame, ev.Frame)
+    assert frame.name == type(message).__name__

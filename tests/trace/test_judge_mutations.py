@@ -47,6 +47,13 @@ def test_what_only_some_stacks_accept_may_be_refused() -> None:
     assert set(check(recording.events()).counts) == {"sequence.tolerated"}
 
 
+def test_a_timer_runs_on_the_clock_of_its_owner() -> None:
+    """It began when the EV had read the first Ongoing, which is later than the recording saw it."""
+    recording = ac_base()
+    recording.repeat("ScheduleExchangeReq", 3, 20.1)
+    assert set(check(recording.events()).counts) == {"timer.V2G_SECC_Ongoing_Performance_Time"}
+
+
 def test_every_rule_has_a_mutation() -> None:
     assert set(CASES) == set(RULES)
 

@@ -9,9 +9,9 @@ from trio.testing import memory_stream_pair
 from hlc_sim.transport.link import FrameRecord, Link, LinkClosed, Received, Undecodable, UnknownPayload
 from iso15118 import exi
 from iso15118.messages import common, dc
-from iso15118.messages._declare import Node
 from iso15118.messages.app_protocol import AppProtocolResponseCode, SupportedAppProtocolRes
 from iso15118.messages.common_types import MessageHeader, Processing, RationalNumber, ResponseCode
+from iso15118.messages.declare import Node
 from iso15118.session.events import Role
 from iso15118.v2gtp import PayloadType, V2GTPError, pack
 

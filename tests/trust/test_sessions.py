@@ -18,16 +18,16 @@ from hlc_sim.transport.tls import TLSError
 from hlc_sim.trust import station_of, vehicle_of
 from iso15118 import exi
 from iso15118.messages import common
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import EVSENotification, ResponseCode
+from iso15118.messages.declare import Node
 from iso15118.security.evcc_trust import ContractCredential
 from iso15118.security.tls_profile import TLSVersion
 from iso15118.security.xmlsig import sign_message
-from iso15118.session.charger import Wish
+from iso15118.session.charger import SiteWish
 from iso15118.session.evcc_steps import Outcome
 from iso15118.session.events import Role
 from iso15118.session.services import Pricing
-from iso15118.session.vehicle import Wish as DriverWish
+from iso15118.session.vehicle import Wish
 from pki.broken import break_chain
 from pki.hierarchy import Hierarchy
 from pki.profiles import Edition, Family
@@ -234,7 +234,7 @@ async def test_several_contracts_and_a_slow_service(lab: Lab, autojump_clock: Mo
 # -- meter and prices ------------------------------------------------------------------------------------
 
 
-METERING = [(60.0, Wish(EVSENotification.MeteringConfirmation))]
+METERING = [(60.0, SiteWish(EVSENotification.MeteringConfirmation))]
 
 
 async def test_a_meter_reading_is_signed_with_the_contract_and_confirmed(
@@ -331,7 +331,7 @@ async def test_prices_are_not_signed_for_eim(lab: Lab, autojump_clock: MockClock
 # -- pause -----------------------------------------------------------------------------------------------
 
 
-PAUSE = [(20.0, DriverWish.PAUSE)]
+PAUSE = [(20.0, Wish.PAUSE)]
 
 
 async def test_the_vehicle_that_paused_resumes_without_authorization(

@@ -8,6 +8,8 @@ import fnmatch
 import json
 import os
 import queue
+import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -15,10 +17,12 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from hlc_sim.conformance import suite
 from hlc_sim.scenario import library
+from hlc_sim.scenario.settings import Layer
+from iso15118.session.events import Role
 from tests.interop.expect import STATION, VEHICLE
 from tests.interop.lab import (
     JOSEV_VERSION,
@@ -39,22 +43,32 @@ _REPORT_TIME = 15.0
 _LOG_LINES = 60
 
 
-def cases(what: str, side: str, patterns: Sequence[str], exclude: Sequence[str]) -> list[str]:
+def cases(what: str, side: str, patterns: Sequence[str], exclude: Sequence[str], tls: bool) -> list[str]:
     """Names of what can be run against that side."""
-    found = [
+    known = _scenarios(tls) if what == "scenario" else {n: c.tests for n, c in suite().items()}
+    chosen = [
         name
-        for name, case in (library() if what == "scenario" else suite()).items()
-        if case.tests.value.lower() == side
-        and (what == "conformance" or {case.vehicle.mode, *case.station.modes} <= set(_MODES))
-        and not (what == "conformance" and case.thorough and patterns == ["*"])
+        for name, tests in known.items()
+        if tests.value.lower() == side and _matches(name, patterns) and not _matches(name, exclude)
     ]
-    chosen = [n for n in found if _matches(n, patterns) and not _matches(n, exclude)]
-    return sorted(chosen, key=lambda name: services(what, name))  # stable: Josev is seldom started again
+    if what == "conformance" and list(patterns) == ["*"]:
+        chosen = [name for name in chosen if not suite()[name].thorough]
+    return sorted(chosen, key=services)  # stable: Josev is seldom started again
 
 
-def services(what: str, name: str) -> tuple[str, ...]:
+def _scenarios(tls: bool) -> dict[str, Role]:
+    """Those for services that Josev has: of messages, or with `tls` of discovery and handshake."""
+    layers = (Layer.SDP, Layer.TLS) if tls else (Layer.V2G,)
+    return {
+        name: item.tests
+        for name, item in library().items()
+        if item.layer in layers and {item.vehicle.mode, *item.station.modes} <= set(_MODES)
+    }
+
+
+def services(name: str) -> tuple[str, ...]:
     """What Josev's SECC has to offer for a case."""
-    modes = library()[name].station.modes if what == "scenario" else _MODES
+    modes = library()[name].station.modes if name in library() else _MODES
     return tuple(mode.upper() for mode in modes)
 
 
@@ -62,14 +76,34 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
+class PKI(NamedTuple):
+    """For TLS 1.3: a hierarchy of ours and its export for Josev, which speaks P-256 only."""
+
+    ours: Path
+    josevs: Path
+
+    @classmethod
+    def mint(cls, folder: Path) -> PKI:
+        made = cls(folder / "ours", folder / "josev")
+        command = str(Path(sys.executable).with_name("v2g-pki"))
+        for words in (
+            ("mint", "--out", made.ours, "--edition", "lenient", "--family", "p256"),
+            ("export", made.ours, "josev", made.josevs, "--vehicle-as-oem"),
+        ):
+            subprocess.run([command, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+        return made
+
+
 class Bench:
     """One cable. Josev is kept from case to case while it is well: it is quick only when warm."""
 
-    def __init__(self, made: Cable, args: argparse.Namespace, folder: Path) -> None:
-        self._side, self._what = args.side, args.what
+    def __init__(
+        self, made: Cable, josev_python: Path, folder: Path, side: str, pki: PKI | None = None
+    ) -> None:
+        self._side, self._pki = side, pki
         self._folder = folder
         folder.mkdir()
-        self._lab = Lab(made, args.josev / "bin" / "python" if args.josev else installed_josev(), folder)
+        self._lab = Lab(made, josev_python, folder)
         self._fifo = folder / "plug"
         os.mkfifo(self._fifo)
         (folder / "vehicle.toml").write_text(VEHICLE)
@@ -83,6 +117,9 @@ class Bench:
         josev = self._josev_for(name)
         worker = self._worker = self._worker or self._start_worker()
         since = josev.log.stat().st_size
+        with contextlib.suppress(AssertionError):
+            while True:
+                josev.report(0)  # of a connection that no session came of
         worker.tell(name)
         try:
             result = worker.report(_LONGEST_CASE)
@@ -123,23 +160,26 @@ class Bench:
         return ""
 
     def _josev_for(self, name: str) -> Process:
-        offered = services(self._what, name) if self._side == "secc" else ()
+        offered = services(name) if self._side == "secc" else ()
         if self._josev is None or offered != self._offered:
             self._josev, self._offered = self._start_josev(offered), offered
         return self._josev
 
     def _start_josev(self, offered: tuple[str, ...]) -> Process:
+        tls = ("--tls", "1.3", "--pki", str(self._pki.josevs)) if self._pki is not None else ()
         if self._side == "evcc":
-            return self._lab.josev_evcc_plugged(self._fifo, "--timeout", "600")
+            return self._lab.josev_evcc_plugged(self._fifo, "--timeout", "600", *tls)
         protocols = sorted({f"ISO_15118_20_{service[:2]}" for service in offered}, reverse=True)
-        return self._lab.josev_secc("--services", ",".join(offered), "--protocols", ",".join(protocols))
+        return self._lab.josev_secc("--services", ",".join(offered), "--protocols", ",".join(protocols), *tls)
 
     def _start_worker(self) -> Process:
         end = self._lab.cable.evcc if self._side == "secc" else self._lab.cable.secc
         command = [sys.executable, "-m", "tools.against_josev.worker"]
         files = [f"--{n}={self._folder / n}.toml" for n in ("vehicle", "station")]
         files += [f"--capabilities={SCRIPTS / self._side}.toml", f"--fifo={self._fifo}"]
-        options = ["--side", self._side, "--what", self._what, *files]
+        if self._pki is not None:
+            files.append(f"--pki={self._pki.ours}")
+        options = ["--side", self._side, *files]
         worker = self._lab.run(end, "worker", command, *options)
         worker.report(timeout=30)
         return worker
@@ -173,7 +213,7 @@ def run_all(args: argparse.Namespace, names: Sequence[str], out: TextIO) -> None
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     for name in names:
         waiting.put(name)
-    common = {"josev": JOSEV_VERSION, "side": args.side, "what": args.what}
+    common = {"josev": JOSEV_VERSION, "side": args.side, "what": args.what, "tls": args.tls}
     progress = Progress(out, len(names), common)
     stopped = threading.Event()
     trouble: list[BaseException] = []
@@ -192,9 +232,12 @@ def run_all(args: argparse.Namespace, names: Sequence[str], out: TextIO) -> None
 
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        python = args.josev / "bin" / "python" if args.josev else installed_josev()
+        pki = PKI.mint(folder) if args.tls else None
         benches = []
         for number in range(min(args.jobs, len(names))):
-            bench = Bench(stack.enter_context(cable(number)), args, folder / str(number))
+            made = stack.enter_context(cable(number))
+            bench = Bench(made, python, folder / str(number), args.side, pki)
             stack.callback(bench.close)
             benches.append(bench)
         stack.callback(stopped.set)
@@ -220,9 +263,10 @@ def results(path: Path) -> list[dict[str, Any]]:
 
 def summary(lines: Sequence[dict[str, Any]]) -> None:
     """Counts by group, then each case that did not pass."""
-    for side, what in sorted({(line["side"], line["what"]) for line in lines}):
-        chosen = [line for line in lines if (line["side"], line["what"]) == (side, what)]
-        print(f"{what} against the {side.upper()} of Josev {chosen[0]['josev']}: {_counts(chosen)}")
+    for side, what, tls in sorted({(line["side"], line["what"], line["tls"]) for line in lines}):
+        chosen = [line for line in lines if (line["side"], line["what"], line["tls"]) == (side, what, tls)]
+        where = f"the {side.upper()} of Josev {chosen[0]['josev']} over {'TLS' if tls else 'plain TCP'}"
+        print(f"{what} against {where}: {_counts(chosen)}")
         for group in dict.fromkeys(line["group"] for line in chosen if "group" in line):
             print(f"  {group}: {_counts([line for line in chosen if line['group'] == group])}")
         for line in chosen:
@@ -240,6 +284,11 @@ def main() -> int:
     parser.add_argument("pattern", nargs="*", default=["*"], metavar="PATTERN", help="names of cases [*]")
     parser.add_argument("--side", choices=["secc", "evcc"], help="the side that Josev is")
     parser.add_argument("--what", choices=["scenario", "conformance"], default="scenario")
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="over TLS 1.3, on certificates made for the run; of the scenarios those in SDP and TLS",
+    )
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN")
     parser.add_argument("--jobs", type=int, default=1, help="pairs of namespaces at once")
     parser.add_argument(
@@ -254,11 +303,13 @@ def main() -> int:
         return 0
     if args.side is None:
         parser.error("--side secc or --side evcc is needed")
-    have = {line["case"] for line in before if (line["side"], line["what"]) == (args.side, args.what)}
-    names = [n for n in cases(args.what, args.side, args.pattern, args.exclude) if n not in have]
+    wanted = (args.side, args.what, args.tls)
+    have = {line["case"] for line in before if (line["side"], line["what"], line["tls"]) == wanted}
+    names = [n for n in cases(args.what, args.side, args.pattern, args.exclude, args.tls) if n not in have]
     print(f"{len(names)} cases, {len(have)} are done already", file=sys.stderr)
     if not names:
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         check_machine()
         with args.out.open("a") as out:

@@ -9,15 +9,29 @@ import typer
 
 from hlc_sim.cli.app import app as hlc
 from hlc_sim.cli.errors import Exit
+from pki.cli import Exit as PKIExit
 from pki.cli import app as v2g_pki
 
 from .markdown import field_notes, prose, table
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    codes = [(code.value, code.name, field_notes(Exit).get(code.name, "All well.")) for code in Exit]
-    yield "hlc.md", f"{_page('hlc', hlc)}\n## Exit codes\n\n{table(('Code', '', ''), codes)}"
-    yield "v2g-pki.md", _page("v2g-pki", v2g_pki)
+    yield "hlc.md", f"{_page('hlc', hlc)}\n## Exit codes\n\n{exit_codes()}"
+    yield "v2g-pki.md", f"{_page('v2g-pki', v2g_pki)}\n## Exit codes\n\n{exit_codes()}"
+
+
+def exit_codes() -> str:
+    """One table for both commands."""
+    mints = field_notes(PKIExit)
+    rows = []
+    for code in Exit:
+        own = mints.get(code.name, "" if code.name in PKIExit.__members__ else "-")
+        rows.append((code.value, _line(field_notes(Exit).get(code.name)), _line(own)))
+    return table(("Code", "`hlc`", "`v2g-pki`"), rows)
+
+
+def _line(note: str | None) -> str:
+    return " ".join((note or "All well.").split())
 
 
 def _page(name: str, app: typer.Typer) -> str:

@@ -31,7 +31,7 @@ def prose(docstring: str | None) -> str:
 
 @cache
 def field_notes(cls: type) -> dict[str, str]:
-    """The string after each annotated field in the source of a class, its bases' included."""
+    """The string after each field or member in the source of a class, its bases' included."""
     notes: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if base.__module__ == "builtins" or not hasattr(base, "__annotations__"):
@@ -43,8 +43,8 @@ def field_notes(cls: type) -> dict[str, str]:
         (definition,) = tree.body
         body = definition.body if isinstance(definition, ast.ClassDef) else []
         for field, after in pairwise(body):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                text = after.value if isinstance(after, ast.Expr) else None
-                if isinstance(text, ast.Constant) and isinstance(text.value, str):
-                    notes[field.target.id] = prose(text.value)
+            targets = field.targets if isinstance(field, ast.Assign) else [getattr(field, "target", None)]
+            text = after.value if isinstance(after, ast.Expr) else None
+            if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                notes.update({item.id: prose(text.value) for item in targets if isinstance(item, ast.Name)})
     return notes

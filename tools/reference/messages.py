@@ -11,9 +11,9 @@ from msgspec import Meta
 from msgspec.structs import FieldInfo, fields
 
 from iso15118.exi.schema import Kind
-from iso15118.messages._declare import ENUMERATION_NAMES, Node, Occurs, OneOf, SimpleElement, Unit
-from iso15118.messages._derive import global_declaration, simple_type
 from iso15118.messages.common_types import RationalNumber
+from iso15118.messages.declare import ENUMERATION_NAMES, Node, Occurs, OneOf, SimpleElement, Unit
+from iso15118.messages.derive import global_declaration, simple_type
 from iso15118.messages.schema_sets import SchemaSet, classes_of, modules_of
 from iso15118.v2gtp import PayloadType
 

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from hlc_sim.config import StationConfig, VehicleConfig
-from hlc_sim.config.reader import _plain
+from hlc_sim.config.reader import plain
 from iso15118.messages import common
 
 from .markdown import field_notes, prose, table
@@ -44,7 +44,7 @@ def _sections(cls: type, prefix: str, done: set[type]) -> Iterator[tuple[str, st
     for item in dataclasses.fields(cls):
         settings = item.metadata.get("settings")
         hint = settings or hints[item.name]
-        if not item.init or not (settings or _plain(hint) or _holds(hint)):
+        if not item.init or not (settings or plain(hint) or _holds(hint)):
             continue
         path = f"{prefix}{item.name}"
         found = _holds(hint)
@@ -77,7 +77,7 @@ def _is_settable(cls: type) -> bool:
     """Whether nothing that it needs is code."""
     hints = typing.get_type_hints(cls, localns={"common": common})
     needed = [item for item in dataclasses.fields(cls) if _default(item) == "required"]
-    return all(_plain(hints[item.name]) for item in needed)
+    return all(plain(hints[item.name]) for item in needed)
 
 
 def _kind(hint: Any) -> str:

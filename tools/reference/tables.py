@@ -1,9 +1,10 @@
-"""Pages that are a table of the code: timers, the judge's rules, services, broken certificates."""
+"""Pages that are a table of the code: timers, the judge's rules, broken certificates, scenarios and cases."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hlc_sim.conformance import suite
 from hlc_sim.scenario import library
 from hlc_sim.scenario.origins import ORIGINS
 from hlc_sim.scenario.settings import Layer
@@ -23,6 +24,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "rules.md", rules()
     yield "broken-certificates.md", broken_certificates()
     yield "scenarios.md", scenarios()
+    yield "conformance.md", conformance()
     yield "known-defects.md", known_defects()
 
 
@@ -129,3 +131,28 @@ def known_defects() -> str:
         "that show it. Generated from `hlc_sim.scenario.origins` and the library.\n\n"
         f"{table(('Label', 'Seen', 'Scenarios'), rows)}"
     )
+
+
+def conformance() -> str:
+    parts = [
+        "# Conformance cases\n\n"
+        "Generated from the suite; `hlc conformance --list` prints the same. *Needs* are keys of the\n"
+        'capability file; without one of them a case is "not applicable". Cases in italics run only with\n'
+        "`--thorough`.\n"
+    ]
+    groups = dict.fromkeys((case.tests, case.group) for case in suite().values())
+    head = ("Case", "What is done or looked at", "What a sound device does", "Requirements", "Needs")
+    for tests, group in sorted(groups):
+        rows = [
+            (
+                f"*`{case.id}`*" if case.thorough else f"`{case.id}`",
+                case.title,
+                case.sound,
+                ", ".join(case.requirements),
+                ", ".join(case.needs),
+            )
+            for case in suite().values()
+            if case.tests is tests and case.group is group
+        ]
+        parts.append(f"## {tests.value}: {group.value}\n\n{table(head, rows)}")
+    return "\n".join(parts)

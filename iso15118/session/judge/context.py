@@ -23,12 +23,9 @@ class Context:
     sdp_tls_asked: bool = False
     offers: dict[int, AppProtocol] = field(default_factory=dict)
     session_id: bytes | None = None
-    asked_id: bytes | None = None
-    """SessionID of the SessionSetupReq."""
     authorization: common.AuthorizationSetupRes | None = None
     ongoing_authorization: common.AuthorizationReq | None = None
     """The request that AuthorizationRes(Ongoing) answered last."""
-    interests: frozenset[int] | None = None
     services: frozenset[int] | None = None
     """Offered, energy and VAS."""
     energy_services: frozenset[int] = frozenset()
@@ -62,14 +59,14 @@ class Context:
             case "supportedAppProtocolRes":
                 self.offers = {offer.schema_id: offer for offer in request.app_protocol}
             case "SessionSetupRes":
-                self.asked_id, self.session_id = request.header.session_id, response.header.session_id
+                self.session_id = response.header.session_id
             case "AuthorizationSetupRes":
                 self.authorization = response
             case "AuthorizationRes":
                 ongoing = response.evse_processing != Processing.Finished
                 self.ongoing_authorization = request if ongoing else None
             case "ServiceDiscoveryRes":
-                self._services(request, response)
+                self._services(response)
             case "ServiceDetailRes":
                 for item in response.service_parameter_list.parameter_set:
                     self.parameter_sets[request.service_id, item.parameter_set_id] = item
@@ -93,9 +90,7 @@ class Context:
         if status is not None and time is not None and self.notified is None:
             self.notified = (status.evse_notification, time + status.notification_max_delay)
 
-    def _services(self, request: Any, response: Any) -> None:
-        wanted = request.supported_service_ids
-        self.interests = None if wanted is None else frozenset(wanted.service_id)
+    def _services(self, response: Any) -> None:
         self.energy_services = frozenset(
             item.service_id for item in response.energy_transfer_service_list.service
         )
@@ -114,4 +109,4 @@ class Context:
 
 def is_known(service_id: int) -> bool:
     """Whether a service id is one of edition 1 or Amendment 1."""
-    return service_id in ServiceID._value2member_map_
+    return service_id in set(ServiceID)

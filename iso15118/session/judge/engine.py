@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ...messages._declare import Node
-from ...messages.app_protocol import SupportedAppProtocolReq, SupportedAppProtocolRes
+from ...messages.app_protocol import AppProtocolResponseCode, SupportedAppProtocolReq, SupportedAppProtocolRes
 from ...messages.common_types import Processing, ResponseCode, V2GRequest, V2GResponse
+from ...messages.declare import Node
 from ...v2gtp import PayloadType
 from ...v2gtp import describe as describe_type
 from .. import sequence, streams
@@ -153,11 +153,18 @@ class Outcome:
 
 class Judge:
     """Judges one connection. `tell` gets each finding as it is made; the judge keeps none, so a recording
-    may be of any length. Call `frame` in order, `end` once.
+    may be of any length. Call `frame` in order, `end` once. `whole`: the first frame is the first of the
+    connection; without it the recording may start within a session.
     """
 
     def __init__(
-        self, tell: Tell, *, connection: int = 1, profile: Profile = STRICT, link: LinkFacts | None = None
+        self,
+        tell: Tell,
+        *,
+        connection: int = 1,
+        profile: Profile = STRICT,
+        link: LinkFacts | None = None,
+        whole: bool = False,
     ) -> None:
         self._tell = tell
         self._connection = connection
@@ -168,7 +175,7 @@ class Judge:
         self._observed = Observed(0, None, Role.EVCC, 0, None)
         self._clock = Clock(profile, self._late)
         self._failed = False
-        self._begun = False
+        self._begun = whole
         self._timestamps_noted: set[Role] = set()
 
     @property
@@ -179,7 +186,9 @@ class Judge:
 
     def link(self, facts: LinkFacts) -> None:
         """What became known of the link; before supportedAppProtocol, if it is to count."""
-        self.context.link = dataclasses.replace(facts, lab=facts.lab or self.context.link.lab)
+        self.context.link = dataclasses.replace(
+            facts, lab_plain_tcp=facts.lab_plain_tcp or self.context.link.lab_plain_tcp
+        )
 
     def link_up(self, time: float) -> None:
         """When the data link came up, or the earliest sign that it was."""
@@ -191,7 +200,7 @@ class Judge:
         self._clock.sdp_request(time)
 
     def sdp_response(self) -> None:
-        self._clock._last_sdp = None
+        self._clock.sdp_response()
 
     def damage(self, sender: Role | None, text: str, time: float) -> None:
         """Bytes that are no V2GTP frame."""
@@ -366,6 +375,8 @@ class Judge:
         due += [ORDER] if asked.out_of_order and not self._failed else []
         due = due or list(asked.to_refuse)
         codes = [rule.refusal.partition(" ")[0] for rule in due]
+        if isinstance(code, AppProtocolResponseCode):
+            codes = [AppProtocolResponseCode.Failed_NoNegotiation.value]  # it has no other to refuse with
         if due and given not in codes:
             rule = refusal_of(due[0])
             self._find(rule, Role.SECC, f"{given} to a request that breaks {due[0].id}", codes[0])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from ...messages._declare import Node
+from ...messages.declare import Node
 from ..events import Role, Severity
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class LinkFacts:
     group: str = ""
     mutual: bool | None = None
     """Both sides sent a certificate."""
-    lab: bool = False
+    lab_plain_tcp: bool = False
     """The user asked for -20 without TLS, so that is not to be judged."""
 
 

@@ -252,9 +252,11 @@ def profile_given(context: Context, request: common.PowerDeliveryReq) -> Iterato
 
 
 def _selected(request: common.PowerDeliveryReq) -> int | None:
-    """The tuple that the EV has chosen; it may still think while EVProcessing is Ongoing."""
+    """The tuple that the EV has chosen; it may still think while EVProcessing is Ongoing, and a Stop has
+    none.
+    """
     profile = request.ev_power_profile
-    if request.ev_processing != Processing.Finished:
+    if request.ev_processing != Processing.Finished or request.charge_progress == common.ChargeProgress.Stop:
         return None
     if profile is None or not isinstance(profile.control_mode, common.Scheduled_EVPPTControlMode):
         return None
@@ -270,7 +272,7 @@ def selected_tuple(context: Context, request: common.PowerDeliveryReq) -> Iterat
         yield Fault(f"SelectedScheduleTupleID {chosen}", f"one of {offered}")
 
 
-@on_request("power.profile-excess", "PowerDeliveryReq")
+@on_request("power.profile-excess", "PowerDeliveryReq", refusal="FAILED_EVPowerProfileInvalid")
 def profile_excess(context: Context, request: common.PowerDeliveryReq) -> Iterator[Fault]:
     """The EV's power profile stays within the schedule it has chosen."""
     chosen = _selected(request)
@@ -307,6 +309,14 @@ def loop_mode(context: Context, request: Any) -> Iterator[Fault]:
     if _is_dynamic(mode) is context.scheduled or _is_bpt(mode) is not context.bidirectional:
         control = "Scheduled" if context.scheduled else "Dynamic"
         yield Fault(type(mode).__name__, f"{'BPT_' if context.bidirectional else ''}{control} control mode")
+
+
+@on_request("loop.ev-limit-raised", *_LOOP_REQ)
+def raised_ev_limits(context: Context, request: Any) -> Iterator[Fault]:
+    """The EV's maxima in the loop are not above those of its ChargeParameterDiscovery."""
+    for name, now, then in _changed_limits(context.requested, request.control_mode, "_maximum_"):
+        if abs(now) > abs(then) * 1.0001:
+            yield Fault(f"{name} {now:g}", f"at most {then:g}")
 
 
 @on_response("loop.answer-mode", *_LOOP_RES, requirements=("V2G20-1600",))
@@ -347,7 +357,7 @@ def metering_confirmation(context: Context, request: Any, response: Any) -> Iter
 @on_response("loop.limit-raised", *_LOOP_RES, requirements=("V2G20-2654",))
 def raised_limits(context: Context, request: Any, response: Any) -> Iterator[Fault]:
     """The EVSE's maxima in the loop are not above those of ChargeParameterDiscovery."""
-    for name, now, then in _changed_limits(context, response.control_mode, "_maximum_"):
+    for name, now, then in _changed_limits(context.discovered, response.control_mode, "_maximum_"):
         if abs(now) > abs(then) * 1.0001:
             yield Fault(f"{name} {now:g}", f"at most {then:g}")
 
@@ -355,16 +365,16 @@ def raised_limits(context: Context, request: Any, response: Any) -> Iterator[Fau
 @on_response("loop.limit-lowered", *_LOOP_RES, requirements=("V2G20-2655",))
 def lowered_limits(context: Context, request: Any, response: Any) -> Iterator[Fault]:
     """The EVSE's minima in the loop are not below those of ChargeParameterDiscovery."""
-    for name, now, then in _changed_limits(context, response.control_mode, "_minimum_"):
+    for name, now, then in _changed_limits(context.discovered, response.control_mode, "_minimum_"):
         if abs(now) < abs(then) * 0.9999:
             yield Fault(f"{name} {now:g}", f"at least {then:g}")
 
 
-def _changed_limits(context: Context, mode: Any, kind: str) -> Iterator[tuple[str, float, float]]:
-    if context.discovered is None:
+def _changed_limits(stated: Any, mode: Any, kind: str) -> Iterator[tuple[str, float, float]]:
+    if stated is None:
         return
     for field in mode.__struct_fields__:
-        now, then = _number_field(mode, field, kind), _number_field(context.discovered, field, kind)
+        now, then = _number_field(mode, field, kind), _number_field(stated, field, kind)
         if now is not None and then is not None:
             yield field, now, then
 

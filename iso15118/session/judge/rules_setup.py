@@ -22,7 +22,7 @@ GROUPS = ("secp521r1", "x448")
 def _insecure(context: Context) -> str:
     """Why this link must not carry -20; empty if it may or nobody knows."""
     link = context.link
-    if link.lab:
+    if link.lab_plain_tcp:
         return ""
     if link.tls is False:
         return "plain TCP"
@@ -82,7 +82,7 @@ def tls_asked(
         chosen in FAMILY_OF_NAMESPACE
         and context.sdp_tls_asked
         and context.link.tls is False
-        and not context.link.lab
+        and not context.link.lab_plain_tcp
     ):
         yield Fault("the EVCC asked for TLS and was given plain TCP", "TLS")
 

@@ -35,7 +35,6 @@ class _Power:
     time: float | None
     present: float | None
     limit: float | None
-    discharge_limit: float | None = None
     changed: float | None = None
     """Time of the last change of the limit."""
 
@@ -53,7 +52,6 @@ class _Seen:
     capacity_frame: int = 0
     dynamic_offered: bool = False
     selected: bool = False
-    asked_meter: int = 0
     missing_meter: int = 0
     meters: int = 0
     receipts: int = 0
@@ -211,7 +209,6 @@ class Evidence:
 
     def _meter(self, request: Any, response: Any) -> None:
         seen = self.seen
-        seen.asked_meter += request.meter_info_requested
         seen.missing_meter += request.meter_info_requested and response.meter_info is None
         seen.receipts += response.receipt is not None
         info = response.meter_info
@@ -234,7 +231,6 @@ class Evidence:
             power.limit = watts(given, "evse_maximum_charge_power") or watts(
                 self.seen.evse_discovery, "evse_maximum_charge_power"
             )
-            power.discharge_limit = watts(given, "evse_maximum_discharge_power")
         else:
             power.present = watts(mode, "ev_present_active_power")
             power.limit = watts(given, "evse_target_active_power")

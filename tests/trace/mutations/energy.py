@@ -130,7 +130,7 @@ def _(r: Recording) -> None:
     r.message("PowerDeliveryReq").ev_power_profile.control_mode.selected_schedule_tuple_id = 7
 
 
-@case("power.profile-excess", ac_base)
+@refused("power.profile-excess", ac_base, "PowerDeliveryRes", "FAILED_EVPowerProfileInvalid")
 def _(r: Recording) -> None:
     entries = r.message("PowerDeliveryReq").ev_power_profile.ev_power_profile_entries
     entries.ev_power_profile_entry[0].power = of(9000)
@@ -189,6 +189,11 @@ def _(r: Recording) -> None:
 @case("loop.notification", lambda: rec.dc_bpt_dynamic(loops=16))
 def _(r: Recording) -> None:
     _notify(r, 2, EVSENotification.Terminate)
+
+
+@case("loop.ev-limit-raised", dc_base)
+def _(r: Recording) -> None:
+    r.message("DC_ChargeLoopReq", 1).control_mode.ev_maximum_charge_current = of(900)
 
 
 @case("loop.limit-raised", dc_base)

@@ -32,7 +32,7 @@ from ..exi.schema import (
     SimpleType,
     Wildcard,
 )
-from ._declare import (
+from .declare import (
     ENUMERATION_NAMES,
     GLOBAL_ELEMENTS,
     GlobalElement,

@@ -1,0 +1,173 @@
+"""Verdicts of conformance cases: not applicable, inconclusive, known and failed are told apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import trio
+from trio.testing import MockClock
+from typer.testing import CliRunner
+
+from hlc_sim.cli.app import app
+from hlc_sim.config.reader import ConfigError
+from hlc_sim.conformance import Capabilities, Case, CaseResult, Result, of_simulator, output, run_case, suite
+from hlc_sim.conformance.template import text
+from hlc_sim.scenario import SimulatedEVCC, SimulatedSECC, Target
+from iso15118.messages import common, dc
+from iso15118.session.events import Role
+from iso15118.session.secc import HANDLERS, SECC
+
+runner = CliRunner()
+ZERO = "SECC.session-id.ServiceDiscoveryReq.zero"
+
+
+def play(case: Case, capabilities: Capabilities | None = None) -> CaseResult:
+    def device(role: Role) -> Target:
+        return SimulatedSECC() if role is Role.SECC else SimulatedEVCC()
+
+    stated = capabilities or of_simulator()
+    return trio.run(run_case, case, stated, device, clock=MockClock(autojump_threshold=0))
+
+
+def test_what_the_device_does_not_state_is_not_applicable() -> None:
+    result = play(suite()["SECC.pause.a-paused-session-is-resumed"], Capabilities(pause=False))
+    assert result.result is Result.NOT_APPLICABLE
+    assert "pause" in result.reasons[0]
+
+
+def test_a_case_for_any_service_is_played_with_one_that_the_device_has() -> None:
+    result = play(suite()[ZERO], Capabilities(services=("ac",)))
+    assert result.result is Result.PASS
+    assert any("AC_ChargeLoopReq" in line for line in result.log) or result.log
+
+
+def test_a_device_that_ignores_the_session_id_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SECC, "_check_session", lambda self, request: None)
+    result = play(suite()[ZERO])
+    assert result.result is Result.FAIL
+    assert any("expected FAILED_UnknownSession" in reason for reason in result.reasons)
+
+
+def test_a_failure_that_is_known_does_not_fail_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SECC, "_check_session", lambda self, request: None)
+    result = play(suite()[ZERO], Capabilities(known={"SECC.session-id.*": "ticket 7"}))
+    assert result.result is Result.KNOWN
+    assert "ticket 7" in result.reasons[-1]
+
+
+def test_an_observation_fails_where_the_rule_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = HANDLERS[dc.DC_ChargeLoopReq]
+
+    def without_meter(*arguments: Any) -> Any:
+        response = sound(*arguments)
+        response.meter_info = None  # type: ignore[union-attr]
+        return response
+
+    monkeypatch.setitem(HANDLERS, dc.DC_ChargeLoopReq, without_meter)
+    broken = play(suite()["SECC.fields.dc-dynamic.DC_ChargeLoopRes.loop.meter"])
+    assert broken.result is Result.FAIL
+    assert play(suite()["SECC.fields.dc-dynamic.DC_CableCheckRes.form"]).result is Result.PASS
+
+
+def test_an_observation_of_what_never_occurred_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: Any) -> Any:
+        raise RuntimeError("planted")
+
+    monkeypatch.setitem(HANDLERS, common.AuthorizationSetupReq, dies)
+    result = play(suite()["SECC.fields.dc-dynamic.DC_ChargeLoopRes.loop.meter"])
+    assert result.result is Result.INCONCLUSIVE
+    assert "did not occur" in result.reasons[0]
+    assert play(suite()["SECC.fields.dc-dynamic.whole"]).result is Result.FAIL
+
+
+def test_random_values_that_count_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter(range(1, 1000))
+    monkeypatch.setattr("hlc_sim.secc.secrets.token_bytes", lambda size: next(drawn).to_bytes(size, "big"))
+    result = play(suite()["SECC.session-id.session-ids-are-random"])
+    assert result.result is Result.FAIL
+    assert "is the same in all SessionIDs" in result.reasons[0]
+
+
+def test_the_template_is_a_capability_file(tmp_path: Path) -> None:
+    file = tmp_path / "device.toml"
+    file.write_text(text())
+    assert dataclasses.asdict(Capabilities.load(file)) == dataclasses.asdict(Capabilities())
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("paus = true", "paus: unknown key, did you mean 'pause'?"),
+        ("services = ['dcc']", "services is 'dcc', must be one of"),
+        ("eim = false", "eim, pnc: at least one way of authorization is needed"),
+        ("control = []", "control: at least one is needed"),
+    ],
+)
+def test_errors_of_a_capability_file_name_file_and_key(line: str, complaint: str, tmp_path: Path) -> None:
+    file = tmp_path / "device.toml"
+    file.write_text(line)
+    with pytest.raises(ConfigError, match=r"device\.toml") as caught:
+        Capabilities.load(file)
+    assert complaint in str(caught.value)
+
+
+def test_junit_tells_the_results_apart() -> None:
+    case = suite()[ZERO]
+    results = [CaseResult(case, result, ["why \x00"], ["a line"]) for result in Result]
+    xml = ElementTree.fromstring(output.as_junit(results, "device"))
+    kinds = [[child.tag for child in element if child.tag != "properties"] for element in xml]
+    assert kinds == [[], ["failure"], ["skipped"], ["error"], ["skipped"]]
+    assert (xml.get("failures"), xml.get("errors"), xml.get("skipped")) == ("1", "1", "2")
+    assert xml[0].find("properties/property").get("value") == "V2G20-460"  # type: ignore[union-attr]
+
+
+def test_a_run_goes_on_where_it_was_cut_short(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    command = ["conformance", "--against", "secc", "SECC.pause.*", "--results", str(file)]
+    assert runner.invoke(app, command).exit_code == 0
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([*lines[:3], lines[3][:20]]))
+    again = runner.invoke(app, command)
+    assert again.exit_code == 0
+    assert "goes on after 3 cases" in again.output
+    kept = [json.loads(line)["case"] for line in file.read_text().splitlines() if line.endswith("}")]
+    assert sorted(kept) == sorted(json.loads(line)["case"] for line in lines)
+
+
+def test_results_of_something_else_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    file.write_text("nonsense\n{}\n")
+    result = runner.invoke(app, ["conformance", "SECC.pause.*", "--results", str(file)])
+    assert result.exit_code == 2
+    assert "line 1 is no result" in result.output
+
+
+def test_a_failing_case_gives_exit_code_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(SECC, "_check_session", lambda self, request: None)
+    junit = tmp_path / "verdicts.xml"
+    result = runner.invoke(app, ["conformance", ZERO, "--junit", str(junit), "--log"])
+    assert result.exit_code == 1
+    assert "ServiceDiscoveryRes OK" in result.output
+    assert ElementTree.parse(junit).getroot().get("failures") == "1"
+
+
+def test_nothing_is_sent_to_a_device_that_nobody_described() -> None:
+    result = runner.invoke(app, ["conformance", "--address", "[::1]:9"])
+    assert result.exit_code == 2
+    assert "--capabilities" in result.output
+
+
+def test_a_dry_run_says_what_would_be_skipped(tmp_path: Path) -> None:
+    file = tmp_path / "device.toml"
+    file.write_text("services = ['ac']\ntls = false")
+    result = runner.invoke(
+        app, ["conformance", "--address", "[::1]:9", "--capabilities", str(file), "--dry-run"]
+    )
+    assert result.exit_code == 0
+    assert "would skip SECC.fields.dc-scheduled.whole" in result.output
+    assert "would run SECC.fields.ac-scheduled.whole" in result.output
