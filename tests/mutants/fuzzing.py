@@ -15,7 +15,7 @@ from hlc_sim.fuzz.walks import PROFILES, walk
 from .model import Mutant
 
 SEED = 1
-CASES = 3000
+CASES = 10_000
 """Cases in which a defect that a fuzzer can see must be found."""
 
 

@@ -19,7 +19,11 @@ QUICK = (
     "evcc-crash-no-meter",
 )
 """A sample of kinds, each found within a second."""
-MISSED: dict[str, str] = {}
+MISSED = {
+    "evcc-stop-under-power": "the sequence table lets it pass as what some cars do: a note of the judge",
+    "evcc-growth-responses": "one case shows no growth; a campaign watches its process",
+    "secc-growth-requests": "one case shows no growth; a campaign watches its process",
+}
 """Defects that a fuzzer could see and this one does not find in its budget, and why."""
 
 
@@ -32,9 +36,10 @@ def test_a_sample_is_found(name: str) -> None:
 @pytest.mark.parametrize("mutant", VISIBLE, ids=lambda mutant: mutant.name)
 def test_what_can_be_seen_is_found(mutant: Mutant) -> None:
     found = fuzz(mutant)
-    if mutant.name in MISSED:
+    if found is None and mutant.name in MISSED:
         pytest.xfail(MISSED[mutant.name])
     assert found, f"not found in {CASES} cases: {mutant.why}"
+    assert mutant.name not in MISSED, "it is found now"
 
 
 def test_most_of_what_can_be_seen_is_found() -> None:
