@@ -55,6 +55,8 @@ class Capabilities:
     """EVCC: acts on what EVSEStatus asks for."""
     eim_rejection: bool = False
     """SECC: can be made to reject an external identification (only the simulated one by the bench itself)."""
+    hardware_faults: bool = False
+    """SECC: isolation test and contactor can be made to fail (only simulated ones by the bench itself)."""
     tls: bool = True
     sdp: bool = False
     slac: bool = False
@@ -118,6 +120,7 @@ def of_simulator() -> Capabilities:
         schedule_renegotiation_beside=True,
         service_renegotiation=True,
         eim_rejection=True,
+        hardware_faults=True,
         sdp=True,
         slac=True,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import chain
 
-from . import adopted, observed, procedures_evcc, procedures_secc, stimuli_evcc, stimuli_secc
+from . import adopted, faults_secc, observed, procedures_evcc, procedures_secc, stimuli_evcc, stimuli_secc
 from .model import Case
 
 
@@ -18,6 +18,7 @@ def suite() -> Mapping[str, Case]:
         observed.cases(),
         stimuli_secc.cases(),
         procedures_secc.procedure.cases,
+        faults_secc.procedure.cases,
         stimuli_evcc.cases(),
         procedures_evcc.procedure.cases,
         adopted.cases(),

@@ -141,3 +141,4 @@ def ends(**more: Any) -> Expect:
 
 CONTINUES = Expect(Outcome.CONTINUES)
 SURVIVES = Expect(Outcome.SURVIVES)
+ANSWERS = Expect(Outcome.ANSWERS)

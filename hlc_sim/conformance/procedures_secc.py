@@ -31,6 +31,8 @@ from .procedure import Register
 procedure = Register(Role.SECC)
 _SESSIONS = 8
 """How many are begun to look at random values."""
+_VERDICT = 1.5
+"""s in which a rejection is told [V2G20-2230]."""
 _WISH = 1.0
 """s of the session at which the vehicle wants something."""
 
@@ -426,6 +428,9 @@ async def a_rejected_identification(bench: Bench) -> None:
         f"AuthorizationRes said {code}; expected WARNING_EIMAuthorizationFailure",
     )
     expect(len(final) > 1, "a second AuthorizationReq was not answered")
+    first = next(frame.time for frame in made.record.seen if frame.name == "AuthorizationReq")
+    told = next(frame.time for frame in made.record.seen if frame.message is final[0])
+    expect(told - first <= _VERDICT, f"the rejection was told after {told - first:.1f} s")
     expect(
         "ServiceDiscoveryRes" not in names(made, Role.SECC), "services were told to an EV that was rejected"
     )

@@ -12,7 +12,7 @@ from iso15118.session.timers import STRICT
 
 from ..scenario.model import Do, Expect, Outcome, Step
 from .elements import numbers, omissible
-from .making import CONTINUES, SURVIVES, ends, make, places, refuses, replace, request, values_of
+from .making import ANSWERS, CONTINUES, ends, make, places, refuses, replace, request, values_of
 from .model import Case, Group
 from .way import FAMILIES, Stop, way
 
@@ -21,7 +21,7 @@ _FOREIGN = "0123456789abcdef"
 _IN_SESSION_ID = 79
 """A bit of the SessionID in every EXI document of -20: what is before it takes less than 4 bytes."""
 _LOOP = {Family.DC: "DC_ChargeLoopReq", Family.AC: "AC_ChargeLoopReq"}
-_UNDER_VOLTAGE = Expect(Outcome.SURVIVES, allow=("loop.ev-limits",))
+_UNDER_VOLTAGE = Expect(Outcome.ANSWERS, allow=("loop.ev-limits",))
 """The battery's voltage is at the outlet, whatever the EV says that it bears."""
 _SESSION_UNKNOWN = ("V2G20-460",)
 _ORDER = ("V2G20-459",)
@@ -253,9 +253,9 @@ def omissions() -> Iterator[Case]:
             f"{omission.message} without {omission.wire}",
             "What is optional may be absent: goes on."
             if omission.harmless
-            else f"Refuses it or goes on, and must not crash: {omission.reason}.",
+            else f"Answers it, with a FAILED response or another: {omission.reason}.",
             (replace(omission.message, 0, unset=(omission.path,)),),
-            CONTINUES if omission.harmless else SURVIVES,
+            CONTINUES if omission.harmless else ANSWERS,
             message=omission.message,
             family=omission.family,
             control=omission.control,
@@ -271,9 +271,9 @@ def bounds() -> Iterator[Case]:
                 Group.VALUES,
                 f"{element.name}.{name}",
                 f"{element.message} with {element.wire} {name}",
-                "Goes on, or ends the session in good order: refuses what breaks a rule, and must not crash.",
+                "Answers it: what breaks a rule with a FAILED response. It never just closes the connection.",
                 (replace(element.message, set={element.path: value}),),
-                _UNDER_VOLTAGE if element.path.endswith("ev_maximum_voltage") else SURVIVES,
+                _UNDER_VOLTAGE if element.path.endswith("ev_maximum_voltage") else ANSWERS,
                 message=element.message,
                 family=element.family,
                 control=element.control,

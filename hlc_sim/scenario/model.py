@@ -160,7 +160,9 @@ class Outcome(StrEnum):
     alert of `codes` (by default those listed for the broken chain) or without one.
     """
     ANSWERS = "answers"
-    """SECC: it answers with one of `codes`; whether the session then goes on is its own business."""
+    """SECC: it answers with one of `codes` (none: with any); whether the session then goes on is its own
+    business.
+    """
     ENDS = "ends"
     """It ends the session, with a FAILED response or without one, within `within` s, not before `after` s."""
     GIVES_UP = "gives-up"
@@ -300,7 +302,7 @@ class Scenario:
         if codes & ALERTS and self.layer is not Layer.TLS:
             raise ValueError("expect.codes: alerts belong to layer = 'tls'")
         listed = self.tls is not None and self.tls.chain
-        if self.expect.outcome in CODED and not codes and not listed:
+        if self.expect.outcome is Outcome.REFUSES and not codes and not listed:
             raise ValueError(f"outcome = {self.expect.outcome.value!r} needs codes")
 
 
