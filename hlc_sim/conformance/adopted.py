@@ -56,6 +56,7 @@ _NEEDS = {
     "pnc-never-offered": ("no:pnc",),
     "pnc-only-and-no-contract": ("no:pnc",),
     "meter-asked-in-every-loop": ("metering",),
+    "renegotiates-then-another-session": ("schedule_renegotiation",),
     "sap-ac-only-at-a-dc-station": ("no:service:ac", "no:service:ac_bpt"),
 }
 _TOUCHES_SERVICE = ("DC_", "AC_", "WPT_", "ACDP_")

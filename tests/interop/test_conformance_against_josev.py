@@ -57,7 +57,6 @@ def check(bench: Bench, case: str, reason: str) -> None:
         ("SECC.sequence.ServiceDiscoveryReq.SessionSetupReq", ""),
         ("SECC.session-id.AuthorizationReq.foreign", ""),
         ("foreign-session-id-ServiceSelectionReq", ""),
-        ("disconnects-after-SessionSetupReq", ""),
         ("v2gtp-version-02", ""),
         # It refuses with a response that lacks a mandatory element
         ("foreign-session-id-ServiceDetailReq", "expected ParameterSet"),
@@ -84,7 +83,6 @@ def test_josevs_secc(josev_secc: Bench, case: str, reason: str) -> None:
         ("EVCC.sequence.ServiceDetailRes.ServiceDiscoveryRes", ""),
         ("EVCC.codes.ServiceDiscoveryRes.FAILED", ""),
         ("failed-in-ac-AC_ChargeLoopRes", ""),
-        ("session-id-changes-in-ServiceDiscoveryRes", ""),
         ("secc-silent-at-SessionSetupRes", ""),
         ("secc-exi-garbage", ""),
         # V2G20-735: it sends the request it had prepared before once more
