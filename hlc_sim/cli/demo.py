@@ -29,7 +29,7 @@ from ..config.common import MODES
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..evcc import ChargeReport, charge
-from ..powerline.cli import need_scapy
+from ..powerline.cli_common import need_scapy
 from ..secc import ConnectionReport, Station, serve
 from ..trace.run import RunTrace, tracing
 from ..transport import interface, tcp

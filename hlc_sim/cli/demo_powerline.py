@@ -17,7 +17,7 @@ from iso15118.sdp import Security
 from iso15118.slac import EvseSlacConfig, LinkReady, SimulatedLine, SlacMatch
 
 from ..powerline import netns
-from ..powerline.cli import action_text, match_facts, match_table
+from ..powerline.cli_common import action_text, match_facts, match_table
 from ..powerline.dlink import StationLink, VehicleLink, station_link, until_signalled, vehicle_link
 from ..powerline.host import FrameTap
 from ..powerline.lab import Lab, enter_user_namespace, powerline_lab, user_namespaces_work

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import typer
@@ -30,5 +31,6 @@ class Overview(TyperGroup):
         lines.append(typer.style("Options", bold=True))
         options = [opt for item in self.get_params(ctx) for opt in item.opts]
         lines.append(f"  {'  '.join(options)}")
-        lines.append(f"{ctx.command_path} COMMAND --help says the rest of a command, exit codes included.")
+        lines.append(f"{ctx.command_path} COMMAND --help says the rest.")
+        lines += textwrap.wrap(self.epilog or "", _WIDTH)
         formatter.write("\n".join(lines) + "\n")

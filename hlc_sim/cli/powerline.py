@@ -37,7 +37,7 @@ class NoLine:
 def check(wanted: bool, iface: str) -> None:
     """End the command with exit code 2 if `--powerline` cannot work like this."""
     if wanted:
-        from ..powerline.cli import need_scapy
+        from ..powerline.cli_common import need_scapy
 
         if iface.startswith("lo"):
             stop("--powerline needs --iface: the interface of the modem")

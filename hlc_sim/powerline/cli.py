@@ -6,81 +6,41 @@ when a command runs.
 
 from __future__ import annotations
 
-import json
-import signal
 import time
-from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..cli.errors import EPILOG, Exit, readable, stop
+from .cli_common import (
+    Report,
+    Side,
+    action_text,
+    escape,
+    match_facts,
+    match_table,
+    need_scapy,
+    no_interface,
+    out,
+    pcap_writer,
+    write_json,
+)
+from .cli_line import powerline
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    pass
 
 app = typer.Typer(no_args_is_help=True, help="HomePlug Green PHY: real modems and a simulated powerline.")
 
 
-class Side(StrEnum):
-    ev = "ev"
-    evse = "evse"
-
-
-class Attachment(StrEnum):
-    tap = "tap"
-    veth = "veth"
-
-
-Report = Annotated[
-    Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the result there as JSON ('-': standard output)."),
-]
+app.command()(powerline)
 
 
 def mount(app: typer.Typer, panel: str) -> None:
     """Add the commands of this module to an application, in this panel of its help."""
     for command in (slac, sniff, doctor, powerline, attack):
         app.command(rich_help_panel=panel, epilog=EPILOG)(command)
-
-
-class _Output:
-    """Standard output through rich, which is imported with the first line printed."""
-
-    @cached_property
-    def _console(self) -> Console:
-        from rich.console import Console
-
-        return Console(highlight=False, emoji=False)  # addresses are full of what looks like emoji names
-
-    def print(self, what: Any, **how: Any) -> None:
-        self._console.print(what, **how)
-
-
-out = _Output()
-
-
-def escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def need_scapy() -> None:
-    """End the command with exit code 2 and what to install, if scapy is not there."""
-    try:
-        import scapy  # noqa: F401
-    except ImportError:
-        stop("the powerline needs scapy: pip install 'hlc-sim[hpgp]'")
-
-
-def _write_json(target: Path, data: object) -> None:
-    if str(target) == "-":
-        print(json.dumps(data))
-    else:
-        target.write_text(json.dumps(data) + "\n", encoding="utf-8")
 
 
 # --- slac ---------------------------------------------------------------------------------------------
@@ -153,7 +113,7 @@ def slac(
             with trio.fail_after(timeout):
                 match = await running.matched()
             if json is not None:
-                _write_json(json, match_facts(match))
+                write_json(json, match_facts(match))
             if not silent:
                 out.print(match_table(match))
             if stay:
@@ -173,230 +133,7 @@ def slac(
         except SlacFailed as error:
             stop(str(error), Exit.NO_CONNECTION)
         except OSError as error:
-            _no_interface(iface, error)
-
-
-def _no_interface(iface: str | None, error: OSError) -> NoReturn:
-    """A socket's error that says which interface it is about."""
-    text = str(error.strerror or error)
-    stop(text if iface is None or iface in text else f"{iface}: {text}", Exit.NO_CONNECTION)
-
-
-def action_text(action: Any, verbose: bool) -> str:
-    from iso15118.slac import Deviation, DriveCp, LinkReady, LoadCp, Send, StateChange, mac_text
-
-    match action:
-        case StateChange():
-            return f"[bold]{action.after.name}[/] {escape(action.why)}"
-        case Deviation():
-            requirement = f" [{action.requirement}]" if action.requirement else ""
-            return f"[yellow]{escape(action.text + requirement)}[/]"
-        case LinkReady(established=False):
-            return f"[red]no link: {escape(action.reason)}[/]"
-        case Send() if verbose:
-            return f"  {type(action.message).__name__} > {mac_text(action.destination)}"
-        case LoadCp() | DriveCp() if verbose:
-            return f"  control pilot: {action}"
-    return ""
-
-
-def match_facts(match: Any) -> dict[str, Any]:
-    """A match as plain data: attenuation in dB, times in seconds after the start of its matching."""
-    from iso15118.slac import mac_text
-
-    return {
-        "ev_mac": mac_text(match.ev_mac),
-        "evse_mac": mac_text(match.evse_mac),
-        "run_id": match.run_id.hex(),
-        "nid": match.nid.hex(),
-        "nmk": match.nmk.hex(),
-        "attenuation_db": {mac_text(mac): round(value, 2) for mac, value in match.attenuation.items()},
-        "groups_db": list(match.groups),
-        "validation": match.validation,
-        "attempts": match.attempts,
-        "matched_after_s": round(match.matched - match.started, 3),
-        "linked_after_s": round(match.linked - match.started, 3),
-    }
-
-
-def match_table(match: Any) -> Any:
-    """A match as a rich table: addresses, key, attenuation, times."""
-    from rich.table import Table
-
-    from iso15118.slac import mac_text, nmk_weaknesses
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("EV", mac_text(match.ev_mac))
-    table.add_row("EVSE", mac_text(match.evse_mac))
-    table.add_row("NID", match.nid.hex())
-    weak = nmk_weaknesses(match.nmk)
-    table.add_row("NMK", match.nmk.hex() + (f"  [yellow]weak: {'; '.join(weak)}[/]" if weak else ""))
-    for mac, value in sorted(match.attenuation.items(), key=lambda pair: pair[1]):
-        chosen = "  (chosen)" if mac == match.evse_mac and len(match.attenuation) > 1 else ""
-        table.add_row("attenuation", f"{mac_text(mac)}  {value:.1f} dB{chosen}")
-    table.add_row("validation", match.validation)
-    table.add_row("matched", f"after {match.matched - match.started:.3f} s, attempt {match.attempts}")
-    table.add_row("link up", f"after {match.linked - match.started:.3f} s")
-    return table
-
-
-# --- powerline ----------------------------------------------------------------------------------------
-
-
-@app.command()
-def powerline(
-    modem: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME:KIND:ROLE", help="A modem, as evse:qca7000:EVSE (repeatable)."),
-    ] = None,
-    attenuation: Annotated[
-        list[str] | None,
-        typer.Option(metavar="A,B=DB", help="Attenuation between two modems, as ev,evse=20 (repeatable)."),
-    ] = None,
-    fault: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WHAT:TYPE[:N]",
-            help="Drop, duplicate or corrupt N messages of a type, as drop:0x6065:2 (repeatable).",
-        ),
-    ] = None,
-    loss: Annotated[
-        float, typer.Option(metavar="P", min=0, max=1, help="Probability per frame and receiver.")
-    ] = 0.0,
-    latency: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Of every frame.")] = 0.0015,
-    rate: Annotated[
-        float | None,
-        typer.Option(metavar="BPS", help="Bit/s of the shared line [default: no limit; really about 9.8e6]."),
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Decides loss, keys and noise.")] = 0,
-    prefix: Annotated[str, typer.Option(metavar="TEXT", help="Begins the namespaces' names.")] = "hlc",
-    attachment: Annotated[
-        Attachment | None, typer.Option(help="How the hosts hang on it [default: tap if it works].")
-    ] = None,
-    pcap: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what hosts and modems say to each other.")
-    ] = None,
-    user_namespace: Annotated[
-        bool, typer.Option("--user-namespace", help="No root needed: all of it in a user namespace.")
-    ] = False,
-    run: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="End when this shell command ends, with its code.")
-    ] = None,
-) -> None:
-    """Simulate a powerline and its modems, for any program to use.
-
-    One network namespace per modem, with an interface plc0 to it.
-    """
-    need_scapy()
-    import os
-
-    import trio
-
-    from . import netns
-    from .host import single_exceptions
-    from .lab import enter_user_namespace, powerline_lab
-    from .simulated import Fault, Powerline
-
-    if user_namespace and "HLC_USER_NAMESPACE" not in os.environ:
-        try:
-            enter_user_namespace()
-        except OSError as error:
-            stop(f"user namespace: {error.strerror}", Exit.NO_CONNECTION)
-    line = Powerline(seed=seed, loss=loss, latency=latency, rate=rate)
-    try:
-        for text in modem or ["ev:qca7000:EV", "evse:qca7000:EVSE"]:
-            name, family, role = _parts(text, 3, "modem", "NAME:KIND:ROLE")
-            if role.upper() not in ("EV", "EVSE"):
-                raise ValueError(f"modem {text!r}: role EV or EVSE expected, got {role!r}")
-            line.add(name, family, "EV" if role.upper() == "EV" else "EVSE")
-        for text in attenuation or []:
-            names, value = _parts(text, 2, "attenuation", "NAME,NAME=DB", "=")
-            a, b = _parts(names, 2, "attenuation", "NAME,NAME=DB", ",")
-            line.set_attenuation(a, b, _number("attenuation", text, value))
-        for text in fault or []:
-            what, mmtype, times = _parts(
-                f"{text}:1" if text.count(":") == 1 else text, 3, "fault", "WHAT:TYPE[:N]"
-            )
-            if what not in ("drop", "duplicate", "corrupt"):
-                raise ValueError(f"fault {text!r}: drop, duplicate or corrupt expected")
-            number = int(_number("fault", text, mmtype)), int(_number("fault", text, times))
-            line.faults.append(Fault(what, number[0], times=number[1]))  # type: ignore[arg-type]
-    except ValueError as error:
-        stop(str(error))
-
-    kind: Any = None if attachment is None else attachment.value
-
-    async def serve() -> int:
-        code = 0
-        with _pcap_writer(pcap) as write, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            if write:
-                line.observer = lambda _when, _where, frame: write(time.time(), frame)
-            async with trio.open_nursery() as nursery:
-
-                async def until_signalled() -> None:
-                    async for _ in signals:
-                        nursery.cancel_scope.cancel()
-
-                nursery.start_soon(until_signalled)
-                async with powerline_lab(line, prefix=prefix, attachment=kind) as lab:
-                    for host in lab.hosts.values():
-                        family = line.modems[host.name].family.name
-                        out.print(
-                            f"{host.name}: {family}, plc0 in namespace {host.namespace}, {host.address}"
-                        )
-                        out.print(f"    [dim]{' '.join(lab.command(host.name))} ...[/]")
-                    if run is None:
-                        out.print("running; Ctrl-C ends it")
-                        await trio.sleep_forever()
-                    else:
-                        code = (await trio.run_process(["sh", "-c", run], check=False)).returncode
-                nursery.cancel_scope.cancel()
-        return code
-
-    with readable():
-        try:
-            with single_exceptions():
-                code = trio.run(serve)
-        except netns.NoNamespaces as error:
-            how = "or let it make its own: hlc powerline --user-namespace --run 'command'"
-            stop(f"{error}\n{how}", Exit.NO_CONNECTION)
-    raise typer.Exit(code)
-
-
-def _number(what: str, text: str, number: str) -> float:
-    """Decimal, or hexadecimal after 0x."""
-    try:
-        return int(number, 0) if number[:2].lower() == "0x" else float(number)
-    except ValueError:
-        raise ValueError(f"{what} {text!r}: {number!r} is no number") from None
-
-
-def _parts(text: str, count: int, what: str, form: str, separator: str = ":") -> list[str]:
-    parts = text.split(separator)
-    if len(parts) != count or not all(parts):
-        raise ValueError(f"{what} {text!r}: {form} expected")
-    return parts
-
-
-class _pcap_writer:
-    """Context manager: a function (time, frame), or None without a path."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._writer: Any = None
-        if path is not None:
-            from scapy.utils import RawPcapWriter
-
-            self._writer = RawPcapWriter(str(path), linktype=1, sync=True)
-            self._writer.write_header(None)
-
-    def __enter__(self) -> Any:
-        if self._writer is None:
-            return None
-        return lambda when, frame: self._writer.write_packet(frame, sec=int(when), usec=int(when % 1 * 1e6))
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
+            no_interface(iface, error)
 
 
 # --- sniff --------------------------------------------------------------------------------------------
@@ -459,7 +196,7 @@ def sniff(
         finally:
             link.close()
 
-    with readable(), _pcap_writer(write) as save:
+    with readable(), pcap_writer(write) as save:
         try:
             if read is not None:
                 for when, frame in frames_of(read):
@@ -472,7 +209,7 @@ def sniff(
         except OSError as error:
             if error.filename is not None:
                 raise
-            _no_interface(iface, error)
+            no_interface(iface, error)
 
 
 # --- doctor -------------------------------------------------------------------------------------------
@@ -503,7 +240,7 @@ def doctor(
                 {"check": c.name, "status": c.status.name.lower(), "detail": c.detail, "fix": c.fix}
                 for c in report.checks
             ]
-            _write_json(json, checks)
+            write_json(json, checks)
         if str(json) != "-":
             out.print(table(report))
     if report.failed:
@@ -579,7 +316,7 @@ def attack(
         except OSError as error:
             if error.filename is not None:
                 raise
-            _no_interface(iface, error)
+            no_interface(iface, error)
     if bad:
         raise typer.Exit(Exit.FAILED)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..cli.errors import EPILOG
 from .settings import Layer
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ OurStation = Annotated[
 Relaxed = Annotated[bool, typer.Option("--relaxed", help="Our timers as long as a slow device may need.")]
 
 
-@app.command(name="list")
+@app.command(name="list", epilog=EPILOG)
 def list_(pattern: Pattern = "*", file: Files = None) -> None:
     """Name, layer, side under test and title of each scenario."""
     from ..cli.errors import readable
@@ -65,7 +66,7 @@ def list_(pattern: Pattern = "*", file: Files = None) -> None:
         typer.echo(f"{len(chosen)} scenarios", err=True)
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name or pattern.")], file: Files = None
 ) -> None:
@@ -77,7 +78,7 @@ def show(
             _show(item)
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def run(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names or patterns, as 'foreign-*'.")],
     against: Annotated[

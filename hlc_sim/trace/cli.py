@@ -223,6 +223,8 @@ def report(
     def write(file: str) -> Exit:
         target = output or (Path(file).with_suffix(".html") if file != "-" else Path("report.html"))
         name = Path(named(file)).name
+        if not target.parent.is_dir():  # to read a long trace takes minutes
+            stop(f"{target.parent}: no such directory")
         with opened(file, keylog) as source:
             try:
                 page = build(

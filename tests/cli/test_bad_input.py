@@ -84,6 +84,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tupl
         ("hlc check cut.jsonl", 2, "cut.jsonl: no V2GTP session in it"),
         ("hlc check no.pem", 2, "no.pem: neither a capture, nor JSON lines"),
         ("hlc check .", 2, ".: Is a directory"),
+        ("hlc report empty.jsonl -o nowhere/x.html", 2, "nowhere: no such directory"),
         ("hlc report empty.jsonl", 2, "empty.jsonl: the input is empty"),
         ("hlc trace replay empty.jsonl", 2, "empty.jsonl: the input is empty"),
         ("hlc scenario show nope", 2, "no scenario is called 'nope'"),

@@ -106,6 +106,7 @@ ALL = [*commands(GROUP, ()), *((("v2g-pki", *path), command) for path, command i
 @pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) for path, _ in ALL])
 def test_every_option_says_what_it_does_and_what_it_takes(path: tuple[str, ...], command: Any) -> None:
     assert command.help
+    assert "Exit codes: 0" in (command.epilog or "")
     context = command.context_class(command, info_name=path[-1])
     for parameter in command.get_params(context):
         assert parameter.help, f"{' '.join(path)}: {parameter.name} has no help"

@@ -387,14 +387,21 @@ def code_of(response: Any) -> ResponseCode:
     return code
 
 
+def offering(
+    service: ServiceID = ServiceID.DC, index: int = 0, charger: BenchCharger | None = None, **config: Any
+) -> Client:
+    """One parameter set: scheduled (0), dynamic (1), dynamic with needs of the SECC (2)."""
+    family = service.family
+    assert family is not None
+    mode = config.pop("mode", energy_modes(service)[index])
+    return Client(SECCConfig(energy=(mode,), timers=RELAXED, **config), charger, family=family)
+
+
 def in_loop(
     service: ServiceID = ServiceID.DC, index: int = 0, charger: BenchCharger | None = None, **config: Any
 ) -> Client:
-    """In its charge loop; scheduled (0), dynamic (1), dynamic with needs of the SECC (2)."""
-    family = service.family
-    assert family is not None
-    settings = SECCConfig(energy=(energy_modes(service)[index],), timers=RELAXED, **config)
-    return Client(settings, charger, family=family).to_loop()
+    """As `offering`, in its charge loop."""
+    return offering(service, index, charger, **config).to_loop()
 
 
 def loop(made: Client, **changes: Any) -> Any:
@@ -410,6 +417,10 @@ def rules(made: Client) -> list[str | None]:
     return [event.requirement for event in made.secc.events]
 
 
+def start(made: Client, **fields: Any) -> ResponseCode:
+    return code_of(made.send("PowerDeliveryReq(Start)", **fields))
+
+
 __all__ = [
     "ALL_REQUESTS",
     "CONDUCTIVE",
@@ -420,5 +431,7 @@ __all__ = [
     "in_loop",
     "loop",
     "of",
+    "offering",
     "rules",
+    "start",
 ]
