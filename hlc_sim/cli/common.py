@@ -90,5 +90,5 @@ def host_and_port(text: str) -> tuple[str, int] | tuple[str, int, int, int]:
         try:
             return interfaces.find(scope).socket_address(IPv6Address(address), int(port))
         except AddressValueError:
-            stop(f"{text!r}: {address!r} is no IPv6 address")
+            raise ValueError(f"{text!r}: {address!r} is no IPv6 address") from None
     return host, int(port)
