@@ -1,4 +1,4 @@
-"""A first test file: pytest examples/test_first_day.py [--hlc-secc HOST:PORT]"""
+"""A first test file: pytest examples/test_first_day.py [--hlc-secc HOST:PORT | --hlc-iface IF]"""
 
 import pytest
 
@@ -26,5 +26,8 @@ def test_silence_in_the_loop(secc):
     assert secc.play(library()["silent-in-the-loop-dc"]).result == "pass"
 
 
-def test_the_car_gives_up_after_failed(evcc):
-    assert evcc.play(library()["failed-in-DC_CableCheckRes"]).result == "pass"
+def test_the_car_goes_after_failed(evcc):
+    with evcc.connect() as station:
+        station.run_until("ServiceDiscovery")
+        station.send("ServiceDiscoveryRes", {"response_code": "FAILED"})
+        station.expect_close()

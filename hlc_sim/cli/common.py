@@ -15,7 +15,6 @@ from iso15118.session.events import Role
 from ..trace.run import RunTrace, tracing
 from ..transport import interface as interfaces
 from ..transport.link import FrameRecord, FrameSink
-from .errors import stop
 
 if TYPE_CHECKING:
     from ..transport.interface import Interface
@@ -81,15 +80,15 @@ def logging_sink(peer: str) -> FrameSink:
 
 
 def host_and_port(text: str) -> tuple[str, int] | tuple[str, int, int, int]:
-    """ "host:port" or "[ipv6%iface]:port"."""
+    """ "host:port" or "[ipv6%iface]:port". ValueError if it is neither."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        stop(f"{text!r} is not HOST:PORT (IPv6 addresses in brackets: [fe80::1%eth0]:50000)")
+        raise ValueError(f"{text!r} is not HOST:PORT (IPv6 addresses in brackets: [fe80::1%eth0]:50000)")
     host = host.removeprefix("[").removesuffix("]")
     address, _, scope = host.partition("%")
     if scope:
         try:
             return interfaces.find(scope).socket_address(IPv6Address(address), int(port))
         except AddressValueError:
-            stop(f"{text!r}: {address!r} is no IPv6 address")
+            raise ValueError(f"{text!r}: {address!r} is no IPv6 address") from None
     return host, int(port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -68,16 +69,28 @@ class Record:
         return [frame for frame in self.seen[frames:] if frame.sender is sender]
 
 
-class Watched(trio.abc.HalfCloseableStream):
-    """A stream that tells a `Record` and a judge of every frame, whole or not, that goes through it."""
+class Framed(trio.abc.HalfCloseableStream):
+    """A stream whose frames are looked at on their way, and its end; what cannot be cut into frames is looked
+    at no further.
+    """
 
-    def __init__(self, inner: trio.abc.Stream, ours: Role, *, lab: bool) -> None:
+    def __init__(self, inner: trio.abc.Stream, ours: Role) -> None:
         self.inner = inner
-        self.record = Record(ours, trio.current_time())
-        self._judge = Judge(self.record.findings.append, link=LinkFacts(lab_plain_tcp=lab), whole=True)
-        self._decoder = Decoder()
+        self.ended_by: Role | None = None
         self._parsers: dict[Role, FrameParser | None] = {role: FrameParser() for role in Role}
         self._ours = ours
+
+    @abstractmethod
+    def frame(self, sender: Role, payload_type: int, payload: bytes) -> None:
+        """A frame crosses the connection."""
+
+    @abstractmethod
+    def damage(self, sender: Role, error: str) -> None:
+        """A side sends what is no V2GTP."""
+
+    @abstractmethod
+    def end(self, by: Role) -> None:
+        """The connection ends; told once."""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self._take(self._ours, bytes(data))
@@ -112,9 +125,9 @@ class Watched(trio.abc.HalfCloseableStream):
         await self.inner.aclose()
 
     def _end(self, by: Role) -> None:
-        if self.record.closed_by is None:
-            self.record.closed_by, self.record.closed = by, trio.current_time()
-            self._judge.closed(by, trio.current_time())
+        if self.ended_by is None:
+            self.ended_by = by
+            self.end(by)
 
     def _take(self, sender: Role, data: bytes) -> None:
         parser = self._parsers[sender]
@@ -123,17 +136,34 @@ class Watched(trio.abc.HalfCloseableStream):
         parser.feed(data)
         try:
             while (frame := parser.next_frame()) is not None:
-                self._frame(sender, frame.payload_type, frame.payload)
+                self.frame(sender, frame.payload_type, frame.payload)
         except V2GTPError as error:
-            self._parsers[sender] = None  # nothing after it can be cut into frames
-            self._judge.damage(sender, str(error), trio.current_time())
-            if sender is not self._ours:
-                self.record.broken = str(error)
+            self._parsers[sender] = None
+            self.damage(sender, str(error))
 
-    def _frame(self, sender: Role, payload_type: int, payload: bytes) -> None:
+
+class Watched(Framed):
+    """Tells a `Record` and a judge of every frame, whole or not, that goes through it."""
+
+    def __init__(self, inner: trio.abc.Stream, ours: Role, *, lab: bool) -> None:
+        super().__init__(inner, ours)
+        self.record = Record(ours, trio.current_time())
+        self._judge = Judge(self.record.findings.append, link=LinkFacts(lab_plain_tcp=lab), whole=True)
+        self._decoder = Decoder()
+
+    def frame(self, sender: Role, payload_type: int, payload: bytes) -> None:
         message, error = self._decoder.decode(payload_type, payload)
         problems = () if message is None else tuple(map(str, validate(message, set_knowing(message))))
         now = trio.current_time()
         self.record.seen.append(Seen(now, sender, payload_type, len(payload), message, error))
         number = len(self.record.seen)
         self._judge.frame(Observed(number, now, sender, payload_type, message, error, problems))
+
+    def damage(self, sender: Role, error: str) -> None:
+        self._judge.damage(sender, error, trio.current_time())
+        if sender is not self._ours:
+            self.record.broken = error
+
+    def end(self, by: Role) -> None:
+        self.record.closed_by, self.record.closed = by, trio.current_time()
+        self._judge.closed(by, trio.current_time())

@@ -19,7 +19,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -88,17 +88,19 @@ class ConnectionRecorder:
 
     def segment(self, sender: Role, data: bytes) -> None:
         self._recorder.write(
-            ev.Segment(time=time.time(), connection=self.number, sender=sender.value, data=data.hex())
+            ev.Segment(
+                time=self._recorder.now(), connection=self.number, sender=sender.value, data=data.hex()
+            )
         )
 
     def tls(self, **facts: Any) -> None:
         """What the handshake settled; keywords as the fields of `events.TLS`."""
-        self._recorder.write(ev.TLS(time=time.time(), connection=self.number, **facts))
+        self._recorder.write(ev.TLS(time=self._recorder.now(), connection=self.number, **facts))
 
     def deviation(self, deviation: SessionDeviation) -> None:
         self._recorder.write(
             ev.Deviation(
-                time=time.time(),
+                time=self._recorder.now(),
                 connection=self.number,
                 severity=deviation.severity.value,
                 text=deviation.text,
@@ -111,7 +113,9 @@ class ConnectionRecorder:
         )
 
     def closed(self, by: str = "", reason: str = "") -> None:
-        self._recorder.write(ev.Closed(time=time.time(), connection=self.number, by=by, reason=reason))
+        self._recorder.write(
+            ev.Closed(time=self._recorder.now(), connection=self.number, by=by, reason=reason)
+        )
 
 
 class Tap(trio.abc.Stream):
@@ -140,9 +144,10 @@ class Tap(trio.abc.Stream):
 
 
 class Recorder:
-    """Writes one trace; shared by all connections of a run."""
+    """Writes one trace; shared by all connections of a run. `now` gives the time of events, Unix s."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, now: Callable[[], float] = time.time) -> None:
+        self.now = now
         self._writer = writer
         self._numbers = itertools.count(1)
         self._failed = False
@@ -164,18 +169,18 @@ class Recorder:
     def connection(self, *, evcc: str = "", secc: str = "", tapped: bool = False) -> ConnectionRecorder:
         """A connection that has just been opened; endpoints as "[address]:port"."""
         number = next(self._numbers)
-        self.write(ev.Connection(time=time.time(), connection=number, evcc=evcc, secc=secc, tapped=tapped))
+        self.write(ev.Connection(time=self.now(), connection=number, evcc=evcc, secc=secc, tapped=tapped))
         return ConnectionRecorder(self, number)
 
     def secret(self, line: str) -> None:
         """A line of an NSS key log, as TLSConfig.keylog gets them."""
-        self.write(ev.Secret(time=time.time(), line=line.strip()))
+        self.write(ev.Secret(time=self.now(), line=line.strip()))
 
     def sdp(self, sender: Role, payload_type: int, payload: bytes, *, source: str = "", destination: str = "",
             error: str = "") -> None:  # fmt: skip
         self.write(
             ev.SDP(
-                time=time.time(),
+                time=self.now(),
                 sender=sender.value,
                 payload_type=payload_type,
                 payload=payload.hex(),
@@ -188,14 +193,14 @@ class Recorder:
     def slac(self, frame: bytes) -> None:
         """A whole Ethernet frame of the powerline."""
         name, fields = describe_mme(frame)
-        self.write(ev.SLAC(time=time.time(), frame=frame.hex(), name=name, fields=fields))
+        self.write(ev.SLAC(time=self.now(), frame=frame.hex(), name=name, fields=fields))
 
     def sample(self, source: str, values: Mapping[str, float], connection: int = 0) -> None:
         """Values of a physical model; see `events.Sample`."""
-        self.write(ev.Sample(time=time.time(), source=source, connection=connection, values=dict(values)))
+        self.write(ev.Sample(time=self.now(), source=source, connection=connection, values=dict(values)))
 
     def note(self, text: str, level: str = "info") -> None:
-        self.write(ev.Note(time=time.time(), text=text, level=level))
+        self.write(ev.Note(time=self.now(), text=text, level=level))
 
 
 @contextlib.contextmanager
@@ -209,6 +214,7 @@ def recording(
     lab_plain_tcp: bool = False,
     max_bytes: int | None = None,
     capture: bool = True,
+    now: Callable[[], float] = time.time,
 ) -> Iterator[Recorder]:
     """A trace in `directory`, NAME.jsonl and, at the end, NAME.pcapng for Wireshark (unless `capture` is
     False).
@@ -235,7 +241,7 @@ def recording(
             break
         path = directory / f"{base}-{attempt}.jsonl"
     with Writer(path, header, max_bytes=max_bytes) as writer:
-        recorder = Recorder(writer)
+        recorder = Recorder(writer, now)
         try:
             yield recorder
         finally:
