@@ -68,7 +68,12 @@ def test_completion_is_installed_where_the_shell_reads_it(tmp_path: Path) -> Non
     script += "from hlc_sim.cli import main; main()"
     subprocess.run(
         [sys.executable, "-c", script],
-        env={**os.environ, "HOME": str(tmp_path)},
+        env={
+            **os.environ,
+            "HOME": str(tmp_path),
+            # Without this, typer asks the parent processes which shell it is, and takes no name.
+            "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+        },
         check=True,
         stdout=subprocess.PIPE,
     )
