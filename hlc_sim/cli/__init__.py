@@ -1,5 +1,11 @@
-"""The `hlc` command. Commands import what they need when they run, so that `hlc --help` is quick."""
+"""The `hlc` command: module `app` has the commands, which import what they need when they run.
 
-from .app import app, main
+Nothing is imported here: the rooms with commands of their own take exit codes and options from this package.
+"""
 
-__all__ = ["app", "main"]
+
+def main() -> None:
+    """Entry point of the `hlc` script."""
+    from .app import main as run
+
+    run()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..scenario.cli import Device, OurStation, OurVehicle, PlugIn, Relaxed
+from ..scenario.device import Device, OurStation, OurVehicle, PlugIn, Relaxed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -108,7 +108,7 @@ def _device(
     against: str, rate: float, secured: tuple[bool, Path | None, Path | None, list[Path] | None]
 ) -> Callable[[Case], list[Problem]]:
     from ..cli.common import host_and_port
-    from ..scenario.cli import load_tls
+    from ..scenario.device import load_tls
     from ..scenario.targets import NetworkSECC
     from .network import on_device
 

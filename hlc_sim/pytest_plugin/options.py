@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from iso15118.session.events import Role
 
     from ..conformance import Capabilities
-    from ..scenario.cli import Device
+    from ..scenario.device import Device
     from ..scenario.fit import OurSide
 
 
@@ -116,7 +116,7 @@ def chosen(options: argparse.Namespace) -> Chosen:
     from iso15118.session.events import Role
 
     from ..conformance import Capabilities, of_simulator
-    from ..scenario.cli import Device
+    from ..scenario.device import Device
     from ..scenario.fit import OurSide
 
     address, iface, plain = options.hlc_secc, options.hlc_iface, options.hlc_lab_plain_tcp

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hlc_sim.cli import app as hlc
+from hlc_sim.cli.app import app as hlc
 from hlc_sim.cli.errors import Exit
 from pki.cli import app as v2g_pki
 

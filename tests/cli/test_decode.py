@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from hlc_sim.cli import app
+from hlc_sim.cli.app import app
 
 RUNNER = CliRunner()
 SAP_RES = "80400040"

@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hlc_sim.cli import app
+from hlc_sim.cli.app import app
 from hlc_sim.cli.errors import EPILOG, Exit
 from pki.cli import EPILOG as PKI_EPILOG
 from pki.cli import Exit as PKIExit

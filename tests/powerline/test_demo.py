@@ -16,7 +16,8 @@ pytest.importorskip("scapy")
 
 from typer.testing import CliRunner, Result
 
-from hlc_sim.cli import app, demo_powerline
+from hlc_sim.cli import demo_powerline
+from hlc_sim.cli.app import app
 from hlc_sim.powerline import netns
 from hlc_sim.trace import events as ev
 from hlc_sim.trace.jsonl import read

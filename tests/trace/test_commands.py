@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from hlc_sim.cli import app
+from hlc_sim.cli.app import app
 from hlc_sim.trace import events as ev
 from hlc_sim.trace.jsonl import Writer
 from iso15118.messages.common_types import ResponseCode

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hlc_sim.cli import app
+from hlc_sim.cli.app import app
 from hlc_sim.trace import events as ev
 from hlc_sim.trace.frames import Decoder
 from hlc_sim.trace.jsonl import Reader, Writer, lines_of, read

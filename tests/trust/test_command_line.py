@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from hlc_sim.cli import app
+from hlc_sim.cli.app import app
 from hlc_sim.config import ConfigError, StationConfig, VehicleConfig, load
 from pki.hierarchy import Hierarchy
 from pki.profiles import Edition
