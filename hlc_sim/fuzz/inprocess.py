@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
-import signal
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from iso15118 import exi, v2gtp
 from iso15118.messages.app_protocol import SupportedAppProtocolReq, SupportedAppProtocolRes
@@ -32,66 +27,21 @@ from iso15118.session.events import Role, Severity
 from iso15118.session.judge import Finding, Judge, LinkFacts, Observed
 from iso15118.session.sequence import name_of, stem
 
+from ..trace.frames import describe as described  # what a trace, and a live view, make of each message
 from .cases import Case
+from .problem import Problem, guarded
 from .saved import UNCLEAR
 from .walks import Station, new_evcc, walk
 
 T = TypeVar("T")
 STEPS = 8000
 """Steps of an EVCC after which it counts as hanging; the longest patience (Ongoing, 60 s) takes some 600."""
-SECONDS = 5
-"""s of real time after which a case counts as hanging."""
 _STEP = 0.01
-
-
-class Problem(NamedTuple):
-    """What a device did wrong. `key` is the same for the same defect; `text` says it."""
-
-    kind: str
-    key: str
-    text: str
-
-
-class _Hang(Exception):
-    pass
 
 
 def execute(case: Case) -> list[Problem]:
     """Run one case; empty if the device bore it."""
-    try:
-        with _watchdog():
-            return _secc(case) if case.tests is Role.SECC else _evcc(case)
-    except _Hang:
-        return [Problem("hang", f"hang/{case.tests.value}", f"no end within {SECONDS} s")]
-    except Exception as error:
-        return [_crash(error)]
-
-
-@contextmanager
-def _watchdog() -> Iterator[None]:
-    def ring(*_: object) -> None:
-        raise _Hang
-
-    try:
-        before = signal.signal(signal.SIGALRM, ring)
-    except ValueError:  # not in the main thread: without a watchdog
-        yield
-        return
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _crash(error: Exception) -> Problem:
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "iso15118" in Path(f.filename).parts or "hlc_sim" in Path(f.filename).parts]
-    last = (own or frames)[-1]
-    where = f"{Path(last.filename).parent.name}/{Path(last.filename).name}:{last.lineno} in {last.name}"
-    text = f"{type(error).__name__}: {error}"[:300]
-    return Problem("crash", f"crash/{type(error).__name__}/{where}", f"{text} at {where}")
+    return guarded(case.tests.value, lambda: _secc(case) if case.tests is Role.SECC else _evcc(case))
 
 
 # -- SECC ----------------------------------------------------------------------------------------------------
@@ -198,6 +148,7 @@ def _secc(case: Case) -> list[Problem]:
         for frame in frames:
             assert frame is not None
             message, error = _decoded(frame, after_sap)
+            described(message)
             was_closing = secc.closing
             observe(now, Role.EVCC, frame.payload_type, message, error)
             if message is None:
@@ -422,6 +373,7 @@ def _injected(
     if frame is None:
         return Reply(now), ConnectionLost("the frame never ends"), "a frame without end"
     message, why = _decoded(frame, True)
+    described(message)
     if message is None:
         if "no known message" in why:
             return Reply(now), ConnectionLost("only a frame of an unknown type came"), over

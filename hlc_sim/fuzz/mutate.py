@@ -32,6 +32,8 @@ def structure(rng: Random, message: Node, times: int = 1) -> Node:
     result: Node = _copied(message)
     for _ in range(times):
         places = list(_places(result))
+        if not places:
+            break
         holder, name = rng.choice(places)
         value = getattr(holder, name)
         setattr(holder, name, _other(rng, value, edit.annotation_of(type(holder), name)))
@@ -41,6 +43,25 @@ def structure(rng: Random, message: Node, times: int = 1) -> Node:
 def generated(rng: Random, header: MessageHeader, names: list[str]) -> Node:
     """A message of any kind with the least it must have, mutated up to three times."""
     return structure(rng, edit.build(rng.choice(names), copy.copy(header)), rng.randint(0, 3))
+
+
+def oversize(rng: Random, message: Node, payload_type: int) -> bytes | None:
+    """A frame much longer than a message is: by its texts and lists, octets behind it, or only its word."""
+    match rng.randrange(3):
+        case 0:
+            result = _copied(message)
+            places = [(h, n) for h, n in _places(result) if isinstance(getattr(h, n), str | bytes | list)]
+            for holder, name in rng.sample(places, min(len(places), rng.choice((1, 3)))):
+                value = getattr(holder, name)
+                setattr(holder, name, value * (rng.choice((4096, 30_000, 70_000)) // max(1, len(value))))
+            return pack(result, payload_type)
+        case 1:
+            more = bytes(rng.choice((1000, 65_000, 70_000)))
+            return v2gtp.pack(payload_type, exi.encode(message) + more)
+        case _:
+            frame = bytearray(v2gtp.pack(payload_type, exi.encode(message)))
+            frame[4:8] = rng.choice((2**16, 2**20, 2**24, 2**31, 2**32 - 1)).to_bytes(4, "big")
+            return bytes(frame) + bytes(rng.choice((0, 1000, 70_000)))
 
 
 def bits(rng: Random, payload: bytes, other: bytes) -> bytes:
@@ -89,7 +110,7 @@ def pack(message: Node, payload_type: int | None = None) -> bytes | None:
     """The frame of a message; None if EXI cannot express it."""
     try:
         payload = exi.encode(message)
-    except exi.EXIEncodeError:
+    except (exi.EXIEncodeError, ValueError):  # ValueError: a shared type is no message of one set
         return None
     return v2gtp.pack(payload_type if payload_type is not None else payload_type_of(message), payload)
 
