@@ -26,7 +26,8 @@ def ac_parameters(
     mode, element = ctx.selected, request.energy_transfer_mode
     _require_direction(ctx, isinstance(element, ac.BPT_AC_CPDReqEnergyTransferMode), "V2G20-1619")
     limits = values.ac_limits_of(element)
-    _require_consistent(values.ac_problems(limits), "V2G20-1619")
+    problems = [*values.ac_problems(limits), *values.phase_problems(element)]
+    _require_consistent(problems, "V2G20-1619")
     _note_negative_discharge(ctx, getattr(element, "ev_maximum_discharge_power", None))
     ctx.ev_ac_stated = limits
     ctx.report = replace(ctx.report, ac=limits)
