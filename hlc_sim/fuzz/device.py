@@ -23,6 +23,7 @@ from ..scenario.runner import run
 from ..scenario.targets import NoTarget, Target
 from ..scenario.watch import Record, Watched
 from .cases import Case
+from .inprocess import ECHOED
 from .leaks import Memory
 from .problem import Problem
 from .saved import UNCLEAR, as_scenario, place
@@ -177,7 +178,8 @@ class Device:
         device = case.tests
         for finding in record.errors_of(device):
             key = finding.rule.id, finding.message
-            if key not in usual and finding.rule.id not in UNCLEAR:
+            echoed = finding.rule.id == "schema.value" and any(f"/{x} " in finding.text for x in ECHOED)
+            if key not in usual and finding.rule.id not in UNCLEAR and not echoed:
                 problems.append(Problem("wrong answer", "judge/" + "/".join(key), str(finding)[:400]))
         if record.broken:
             problems.append(Problem("broken frame", f"broken frame/{name}", record.broken))
@@ -207,7 +209,9 @@ def _unanswered(record: Record, device: Role) -> list[Problem]:
     if not record.seen or record.seen[-1].sender is device:
         return []
     last = record.seen[-1]
-    if last.message is None or validate(last.message, set_knowing(last.message)):
+    said = [seen for seen in record.seen if seen.sender is device]
+    over = any(seen.name == "SessionStopRes" or seen.code.lower().startswith("failed") for seen in said)
+    if over or last.message is None or validate(last.message, set_knowing(last.message)):
         return []
     name = name_of(last.message)
     if device is Role.SECC and name.endswith("Req"):

@@ -278,7 +278,7 @@ from repeatable entropy.
 """
 _REQUESTS = (V2GRequest, SupportedAppProtocolReq)
 """What is always answered, by a refusal if need be, before the connection closes."""
-_ECHOED = ("SessionID", "ServiceID", "ParameterSetID", "SelectedScheduleTupleID")
+ECHOED = ("SessionID", "ServiceID", "ParameterSetID", "SelectedScheduleTupleID")
 """Elements that an EVCC repeats as the SECC gave them, in the schema's range or not."""
 
 
@@ -323,7 +323,7 @@ def _evcc(case: Case) -> list[Problem]:
                     problems += [
                         problem
                         for problem in _sound(request, step.payload_type)
-                        if not problem.key.endswith(_ECHOED)
+                        if not problem.key.endswith(ECHOED)
                     ]
                 if over and name_of(request) not in _ENDING:
                     key = f"after close/{name_of(request)}"

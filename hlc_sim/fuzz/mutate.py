@@ -24,6 +24,8 @@ _INTEGERS = (
 )  # fmt: skip
 _LENGTHS = (0, 1, 7, 8, 9, 16, 64, 65, 80, 81, 160, 161, 255, 256, 800, 1600, 20_000)
 _CHARACTERS = ("A", "0", "é", "\N{GRINNING FACE}", " ", "\x00", "\uffff", "<")
+_LARGEST = 2 * v2gtp.DEFAULT_MAX_PAYLOAD
+"""Octets of a payload; lists in lists can make it as long as one likes."""
 _TYPES = (0, 0x7FFF, 0x8000, *v2gtp.PayloadType, 0x8007, 0x80FF, 0x8105, 0xA000, 0xFFFF)
 
 
@@ -111,6 +113,8 @@ def pack(message: Node, payload_type: int | None = None) -> bytes | None:
     try:
         payload = exi.encode(message)
     except (exi.EXIEncodeError, ValueError):  # ValueError: a shared type is no message of one set
+        return None
+    if len(payload) > _LARGEST:
         return None
     return v2gtp.pack(payload_type if payload_type is not None else payload_type_of(message), payload)
 

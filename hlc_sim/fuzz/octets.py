@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -58,7 +60,10 @@ class Octets:
         return Volley(at, tuple(self.made(rng, correct, at) for _ in range(rng.choice((1, 1, 1, 2, 4)))))
 
     def run(self, case: Volley) -> list[Problem]:
-        return self.device(case) if self.device is not None else guarded(self.name, lambda: self.own(case))
+        if self.device is not None:
+            return self.device(case)
+        with _quiet(_LOGGERS):
+            return guarded(self.name, lambda: self.own(case))
 
     def smaller(self, case: Volley) -> Iterator[Volley]:
         if self.device is not None:
@@ -89,6 +94,23 @@ class Octets:
     def line(self, case: Volley) -> str:
         sizes = " and ".join(str(len(frame)) for frame in case.frames)
         return f"{self.layer}, after {case.at} correct: {sizes} octets"
+
+
+_LOGGERS = ("hlc_sim.transport.sdp", "hlc_sim.trust")
+"""They tell of each broken frame, as they should."""
+
+
+@contextmanager
+def _quiet(names: Sequence[str]) -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 _EDGES = (0, 1, 0x7F, 0x80, 0xFE, 0xFF)
