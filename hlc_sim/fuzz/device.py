@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 import trio
 
+from iso15118.messages.common_types import EVSENotification
 from iso15118.messages.schema_sets import set_knowing
 from iso15118.messages.validation import validate
+from iso15118.session.charger import Wish
 from iso15118.session.events import Role
 from iso15118.session.sequence import name_of
 
@@ -34,6 +36,8 @@ _SLOW = 0.2
 """s; and so many times the first ones: responses that got slower."""
 _TIMES = 5.0
 _WINDOW = 5
+_CHARGING = 3.0
+"""s of energy transfer with a vehicle under test."""
 _BETWEEN = 1.0
 """s between two attempts to reach a device that is gone."""
 
@@ -117,29 +121,30 @@ class Device:
         time.sleep(max(0.0, self._last + 1 / self.rate - time.monotonic()))
         self._last = time.monotonic()
         tapped = _Tapped(self.target())
+        if tapped.role is Role.EVCC:
+            scenario = _short(scenario)
         verdict = trio.run(run, scenario, tapped, clock=self.clock())
         return verdict, tapped.records[0] if tapped.records else None
 
-    def _undisturbed(self, profile: str, tests: Role) -> tuple[Verdict, Record | None]:
+    def _undisturbed(self, profile: str, tests: Role) -> tuple[Verdict, Record | None, list[Problem]]:
         case = Case(tests, profile, 0, ())
         scenario = dataclasses.replace(
             as_scenario("fuzz-health", case), steps=(), expect=Expect(Outcome.CONTINUES, health=False)
         )
         verdict, record = self._play(scenario)
-        if record is not None:
-            self._memory = self._memory or Memory(tests)
-            self._memory.undisturbed(record)
-        return verdict, record
+        self._memory = self._memory or Memory(tests)
+        return verdict, record, [] if record is None else self._memory.undisturbed(record)
 
     def _baseline(self, profile: str) -> set[tuple[str, str]] | str:
         """What is usual in sessions of this profile, by one that nobody disturbs."""
         if profile not in self._usual:
             tests = self.target().role
-            verdict, record = self._undisturbed(profile, tests)
+            verdict, record, _ = self._undisturbed(profile, tests)
             if record is None:
                 raise NoTarget("; ".join(verdict.reasons) or "no session came about")
-            if not _came_to_its_end(verdict):
-                self._usual[profile] = "; ".join(verdict.reasons)
+            if not _came_to_its_end(verdict, record):
+                last = record.seen[-1].name if record.seen else "nothing"
+                self._usual[profile] = "; ".join(verdict.reasons) or f"its session ends with {last}"
                 if len(self.unusable) == len(self._usual) and len(self._usual) > 3:
                     raise NoTarget(f"no undisturbed session succeeds: {self._usual[profile]}")
             else:
@@ -152,9 +157,9 @@ class Device:
         self._since_health = 0
         started, tries = time.monotonic(), 0
         while True:
-            verdict, record = self._undisturbed(case.profile, case.tests)
+            verdict, record, leaks = self._undisturbed(case.profile, case.tests)
             tries += 1
-            if record is not None and _came_to_its_end(verdict):
+            if record is not None and _came_to_its_end(verdict, record):
                 break
             if time.monotonic() - started > self.recovery or self.clock() is not None:
                 name, _ = place(case)
@@ -166,7 +171,7 @@ class Device:
             name, _ = place(case)
             text = f"it served no session for {time.monotonic() - started:.0f} s after a case at {name}"
             problems = [*problems, Problem("recovery", f"recovery/{name}", text)]
-        return [*problems, *self._latency.note(record, case.tests)]
+        return [*problems, *leaks, *self._latency.note(record, case.tests)]
 
     # -- verdict ---------------------------------------------------------------------------------------------
 
@@ -194,12 +199,19 @@ class Device:
         return problems
 
 
-def _came_to_its_end(verdict: Verdict) -> bool:
-    """Whether nobody broke it off; what the judge has against it is in every session of the device."""
-    bad = ("did not come to its proper end", "did not end in", "is no V2GTP", "never came to")
-    return verdict.result is not Result.INCONCLUSIVE and not any(
-        words in reason for reason in verdict.reasons for words in bad
-    )
+def _came_to_its_end(verdict: Verdict, record: Record) -> bool:
+    """Whether it was a whole session; what the judge has against it is in every session of the device."""
+    stopped = any(seen.name == "SessionStopRes" and seen.code == "OK" for seen in record.seen)
+    charged = any(seen.name.endswith("ChargeLoopRes") for seen in record.seen)
+    return stopped and charged and verdict.result is not Result.INCONCLUSIVE and not record.broken
+
+
+def _short(scenario: Scenario) -> Scenario:
+    """Our station asks the vehicle to stop after a while: it may want to charge for hours."""
+    site = scenario.station.site
+    wishes = (*site.wishes, (_CHARGING, Wish(EVSENotification.Terminate)))
+    station = dataclasses.replace(scenario.station, site=dataclasses.replace(site, wishes=wishes))
+    return dataclasses.replace(scenario, station=station)
 
 
 def _unanswered(record: Record, device: Role) -> list[Problem]:

@@ -27,14 +27,15 @@ class Memory:
         self._own: set[bytes | str] = set()
         """What the device says in undisturbed sessions: its ids, names and certificates."""
 
-    def undisturbed(self, record: Record) -> None:
-        """Learn what the device says of itself."""
+    def undisturbed(self, record: Record) -> list[Problem]:
+        """Learn what the device says of itself; leaks, as `look`."""
         self._own |= {
             value
             for message in _messages(record, self._device)
             for field, value in _values(message)
             if field not in _PRIVATE
         }
+        return self.look(record)
 
     def look(self, record: Record) -> list[Problem]:
         """Leaks in a session; then it is an earlier one."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +17,8 @@ from hlc_sim.fuzz.device import Device
 from hlc_sim.fuzz.problem import Problem
 from hlc_sim.fuzz.subject import Messages
 from hlc_sim.scenario import SimulatedSECC
-from hlc_sim.scenario.targets import NoTarget, SimulatedEVCC, Target
+from hlc_sim.scenario.targets import NetworkEVCC, NoTarget, SimulatedEVCC, Target
+from hlc_sim.scenario.trigger import Trigger
 from iso15118.messages import common
 from iso15118.session.evcc_dialogue import Dialogue
 from iso15118.session.events import Role
@@ -105,7 +109,7 @@ def test_an_evcc_that_keeps_the_session_id_of_the_last_station(monkeypatch: pyte
         return header
 
     monkeypatch.setattr(Dialogue, "header", planted)
-    found = problems(on(SimulatedEVCC()), Role.EVCC, range(4))
+    found = problems(on(SimulatedEVCC()), Role.EVCC, range(1))
     assert any(problem.kind == "leak" and "session_id" in problem.key for problem in found)
 
 
@@ -137,3 +141,19 @@ def test_no_device_is_no_finding() -> None:
 
     with pytest.raises(NoTarget, match="connection refused"):
         on(Absent())(Case(Role.SECC, "dc", 0, ()))
+
+
+@pytest.mark.slow
+def test_a_car_that_a_command_plugs_in() -> None:
+    """`hlc evcc` on loopback finds us by SDP; each session is a run of it."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        sock.bind(("::1", 0))
+        port = sock.getsockname()[1]
+    command = (
+        f'{sys.executable} -c "from hlc_sim.cli import main; main()" evcc --iface lo --sdp-port {port} '
+        "--lab-plain-tcp --mode ac --speed 20"
+    )
+    car = NetworkEVCC("lo", sdp_port=port, trigger=Trigger(command))
+    device = Device(lambda: car, rate=100)
+    assert device(replace(Messages(Role.EVCC).case(1, 6), profile="ac")) == []
+    assert not device.unusable
