@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from iso15118.session.events import Role
 
+    from ..scenario.model import Scenario
     from .campaign import Campaign
     from .subject import Subject
 
@@ -84,6 +85,17 @@ def fuzz(
             "--play", metavar="FILE.json", help="Play one saved finding of a lower layer, no campaign."
         ),
     ] = None,
+    vehicle: Annotated[
+        Path | None,
+        typer.Option("--vehicle", metavar="FILE.toml", help="Our vehicle, as the device needs it."),
+    ] = None,
+    station: Annotated[
+        Path | None,
+        typer.Option("--station", metavar="FILE.toml", help="Our station, as the device needs it."),
+    ] = None,
+    relaxed: Annotated[
+        bool, typer.Option("--relaxed", help="Our timers as long as a slow device may need.")
+    ] = False,
     lab_plain_tcp: Annotated[bool, typer.Option("--lab-plain-tcp", help="Without TLS.")] = False,
     cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS chain, leaf first.")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Private key of it.")] = None,
@@ -98,7 +110,7 @@ def fuzz(
 
     hlc fuzz secc --against simulator --cases 10000 --jobs 2
 
-    hlc fuzz secc --against '[fe80::1%eth1]:50000' --lab-plain-tcp --seconds 3600 --output findings
+    hlc fuzz secc --iface eth1 --lab-plain-tcp --seconds 3600 --output findings
 
     hlc fuzz evcc --iface eth1 --trigger './plug-in.sh' --cases 200
 
@@ -113,7 +125,7 @@ def fuzz(
             stop("say whom: --against simulator, --against HOST:PORT, or --iface")
         if cases is None and seconds is None and play is None:
             stop("say how much: --cases or --seconds")
-        where = Where(against, iface, trigger, rate, recovery)
+        where = Where(against, iface, trigger, rate, recovery, (vehicle, station, relaxed))
         if jobs > 1 and where.device:
             stop("--jobs is for the simulator: a device gets one session at a time")
         if layer is not Layer.v2g and seeds:
@@ -144,6 +156,8 @@ class Where:
     trigger: str | None = None
     rate: float = 1.0
     recovery: float = 60.0
+    ours: tuple[Path | None, Path | None, bool] = (None, None, False)
+    """Files of our vehicle and station, and whether our timers are relaxed."""
 
     @property
     def device(self) -> bool:
@@ -294,19 +308,23 @@ def _messages(
     if secured is None:
         return Messages(tests, seeds)
     from ..cli.evcc import _host_and_port
-    from ..scenario.cli import load_tls
+    from ..scenario.cli import fitted, load_tls
     from ..scenario.targets import NetworkEVCC, NetworkSECC, Target
     from ..scenario.trigger import Trigger
     from .device import Device
 
     tls = load_tls(*secured)
+
+    def fit(scenario: Scenario) -> Scenario:
+        return fitted(scenario, *where.ours)
+
     if tests is Role.EVCC:
         assert where.iface is not None
         car = NetworkEVCC(where.iface, tls, trigger=Trigger(where.trigger) if where.trigger else None)
-        return Messages(tests, seeds, Device(lambda: car, where.rate, where.recovery))
+        return Messages(tests, seeds, Device(lambda: car, where.rate, where.recovery, fit))
     address = _host_and_port(where.against) if where.against is not None else None
 
     def charger() -> Target:
         return NetworkSECC(address, interface=where.iface, tls=tls)
 
-    return Messages(tests, seeds, Device(charger, where.rate, where.recovery))
+    return Messages(tests, seeds, Device(charger, where.rate, where.recovery, fit))

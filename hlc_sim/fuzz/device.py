@@ -81,6 +81,8 @@ class Device:
     rate: float = 1.0
     recovery: float = 60.0
     """s that a device may take until it serves again."""
+    fit: Callable[[Scenario], Scenario] = lambda scenario: scenario
+    """Makes our side what the device needs."""
     clock: Callable[[], trio.abc.Clock | None] = lambda: None
     passed: int = field(default=0, init=False)
     lost: str = field(default="", init=False)
@@ -121,6 +123,7 @@ class Device:
         time.sleep(max(0.0, self._last + 1 / self.rate - time.monotonic()))
         self._last = time.monotonic()
         tapped = _Tapped(self.target())
+        scenario = self.fit(scenario)
         if tapped.role is Role.EVCC:
             scenario = _short(scenario)
         verdict = trio.run(run, scenario, tapped, clock=self.clock())
