@@ -8,8 +8,8 @@ from functools import cache
 from random import Random
 
 from iso15118 import exi, v2gtp
-from iso15118.messages._declare import Node
 from iso15118.messages.common_types import MessageHeader
+from iso15118.messages.declare import Node
 from iso15118.session.events import Role
 
 from ..scenario import edit

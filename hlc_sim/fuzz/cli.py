@@ -6,19 +6,22 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 if TYPE_CHECKING:
     from iso15118.session.events import Role
 
-    from ..scenario.model import Scenario
     from .campaign import Campaign
     from .subject import Subject
 
 _SHOWN = 10
 """Cases that --dry-run lists."""
+
+
+Secured: TypeAlias = tuple[Path | None, bool, Path | None, Path | None, list[Path] | None]
+"""Hierarchy, or plain TCP, or chain, key and roots."""
 
 
 class Side(StrEnum):
@@ -96,6 +99,10 @@ def fuzz(
     relaxed: Annotated[
         bool, typer.Option("--relaxed", help="Our timers as long as a slow device may need.")
     ] = False,
+    pki: Annotated[
+        Path | None,
+        typer.Option("--pki", metavar="DIR", help="Certificates of v2g-pki mint --out DIR."),
+    ] = None,
     lab_plain_tcp: Annotated[bool, typer.Option("--lab-plain-tcp", help="Without TLS.")] = False,
     cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS chain, leaf first.")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Private key of it.")] = None,
@@ -131,7 +138,7 @@ def fuzz(
         if layer is not Layer.v2g and seeds:
             stop("--seeds are payloads of messages: they belong to --layer v2g")
         tests = Role.SECC if side is Side.secc else Role.EVCC
-        secured = lab_plain_tcp, cert, key, root
+        secured = pki, lab_plain_tcp, cert, key, root
         subject = _subject(tests, layer, where, seeds or [], None if dry_run else secured)
         if play is not None:
             _play(subject, play)
@@ -246,7 +253,7 @@ def _subject(
     layer: Layer,
     where: Where,
     seeds: list[Path],
-    secured: tuple[bool, Path | None, Path | None, list[Path] | None] | None,
+    secured: Secured | None,
 ) -> Subject[Any]:
     """What is fuzzed. `secured` None: only to be described."""
     from iso15118.session.events import Role
@@ -283,21 +290,21 @@ def _subject(
             modem = Modem(tests, where.iface or "", where.rate, where.recovery) if live else None
             return Matching(tests, modem)
         case Layer.tls:
-            from ..cli.evcc import _host_and_port
+            from ..cli.common import host_and_port
             from .layer_tls import Records
             from .layer_tls import Server as TLSServer
 
             if not live:
                 return Records(tests)
             assert where.against is not None
-            return Records(tests, TLSServer(_host_and_port(where.against), where.rate, where.recovery))
+            return Records(tests, TLSServer(host_and_port(where.against), where.rate, where.recovery))
 
 
 def _messages(
     tests: Role,
     where: Where,
     paths: list[Path],
-    secured: tuple[bool, Path | None, Path | None, list[Path] | None] | None,
+    secured: Secured | None,
 ) -> Subject[Any]:
     from iso15118.session.events import Role
 
@@ -307,24 +314,15 @@ def _messages(
     seeds = load(paths) if paths else none
     if secured is None:
         return Messages(tests, seeds)
-    from ..cli.evcc import _host_and_port
-    from ..scenario.cli import fitted, load_tls
-    from ..scenario.targets import NetworkEVCC, NetworkSECC, Target
-    from ..scenario.trigger import Trigger
+    from ..scenario.cli import Device as Named
+    from ..scenario.fit import OurSide
     from .device import Device
 
-    tls = load_tls(*secured)
-
-    def fit(scenario: Scenario) -> Scenario:
-        return fitted(scenario, *where.ours)
-
-    if tests is Role.EVCC:
-        assert where.iface is not None
-        car = NetworkEVCC(where.iface, tls, trigger=Trigger(where.trigger) if where.trigger else None)
-        return Messages(tests, seeds, Device(lambda: car, where.rate, where.recovery, fit))
-    address = _host_and_port(where.against) if where.against is not None else None
-
-    def charger() -> Target:
-        return NetworkSECC(address, interface=where.iface, tls=tls)
-
-    return Messages(tests, seeds, Device(charger, where.rate, where.recovery, fit))
+    pki, plain, *_ = secured
+    named = Named(where.against, where.iface, where.trigger)
+    named.secure(pki, plain, secured[2:])
+    ours = OurSide.load(*where.ours[:2], relaxed=where.ours[2])
+    car = named.target(tests) if tests is Role.EVCC else None  # it keeps what its trigger said
+    return Messages(
+        tests, seeds, Device(lambda: car or named.target(tests), where.rate, where.recovery, ours.fit)
+    )

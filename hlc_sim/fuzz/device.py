@@ -14,16 +14,14 @@ import trio
 from iso15118.messages.common_types import EVSENotification
 from iso15118.messages.schema_sets import set_knowing
 from iso15118.messages.validation import validate
-from iso15118.session.charger import Wish
+from iso15118.session.charger import SiteWish
 from iso15118.session.events import Role
 from iso15118.session.sequence import name_of
 
-from ..config.station import StationConfig
-from ..config.vehicle import VehicleConfig
-from ..scenario.model import Expect, Outcome, Result, Scenario, Verdict
-from ..scenario.runner import run
+from ..scenario.model import Scenario
+from ..scenario.runner import Attempt, attempt
 from ..scenario.targets import NoTarget, Target
-from ..scenario.watch import Record, Watched
+from ..scenario.watch import Record
 from .cases import Case
 from .inprocess import ECHOED
 from .leaks import Memory
@@ -40,34 +38,6 @@ _CHARGING = 3.0
 """s of energy transfer with a vehicle under test."""
 _BETWEEN = 1.0
 """s between two attempts to reach a device that is gone."""
-
-
-@dataclass
-class _Tapped:
-    """A target whose connections are recorded."""
-
-    inner: Target
-    records: list[Record] = field(default_factory=list)
-
-    @property
-    def role(self) -> Role:
-        return self.inner.role
-
-    @property
-    def plain(self) -> bool:
-        return self.inner.plain
-
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    async def connect(
-        self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
-    ) -> trio.abc.Stream:
-        stream = await self.inner.connect(nursery, vehicle, station)
-        watched = Watched(stream, self.role.other, lab=self.plain)
-        self.records.append(watched.record)
-        return watched
 
 
 @dataclass
@@ -104,10 +74,10 @@ class Device:
         if isinstance(usual, str):
             self.passed += 1
             return []
-        verdict, record = self._play(as_scenario("fuzz-case", case))
-        problems = [] if record is None else self._judged(case, verdict, record, usual)
+        made = self._play(as_scenario("fuzz-case", case))
+        problems = self._judged(case, made, usual) if isinstance(made, Attempt) else []
         self._since_health += 1
-        doubtful = verdict.result is Result.INCONCLUSIVE or self._since_health >= HEALTH_EVERY
+        doubtful = not isinstance(made, Attempt) or made.script.missed or self._since_health >= HEALTH_EVERY
         if problems or doubtful:
             problems = self._health(case, problems)
         return problems
@@ -119,40 +89,39 @@ class Device:
 
     # -- sessions --------------------------------------------------------------------------------------------
 
-    def _play(self, scenario: Scenario) -> tuple[Verdict, Record | None]:
+    def _play(self, scenario: Scenario) -> Attempt | str:
+        """A session, or why there was none."""
         time.sleep(max(0.0, self._last + 1 / self.rate - time.monotonic()))
         self._last = time.monotonic()
-        tapped = _Tapped(self.target())
-        scenario = self.fit(scenario)
-        if tapped.role is Role.EVCC:
+        target, scenario = self.target(), self.fit(scenario)
+        if target.role is Role.EVCC:
             scenario = _short(scenario)
-        verdict = trio.run(run, scenario, tapped, clock=self.clock())
-        return verdict, tapped.records[0] if tapped.records else None
+        try:
+            return trio.run(attempt, scenario, target, clock=self.clock())
+        except NoTarget as error:
+            return str(error)
 
-    def _undisturbed(self, profile: str, tests: Role) -> tuple[Verdict, Record | None, list[Problem]]:
+    def _undisturbed(self, profile: str, tests: Role) -> tuple[Attempt | str, list[Problem]]:
         case = Case(tests, profile, 0, ())
-        scenario = dataclasses.replace(
-            as_scenario("fuzz-health", case), steps=(), expect=Expect(Outcome.CONTINUES, health=False)
-        )
-        verdict, record = self._play(scenario)
+        made = self._play(dataclasses.replace(as_scenario("fuzz-health", case), steps=()))
         self._memory = self._memory or Memory(tests)
-        return verdict, record, [] if record is None else self._memory.undisturbed(record)
+        return made, self._memory.undisturbed(made.record) if isinstance(made, Attempt) else []
 
     def _baseline(self, profile: str) -> set[tuple[str, str]] | str:
         """What is usual in sessions of this profile, by one that nobody disturbs."""
         if profile not in self._usual:
             tests = self.target().role
-            verdict, record, _ = self._undisturbed(profile, tests)
-            if record is None:
-                raise NoTarget("; ".join(verdict.reasons) or "no session came about")
-            if not _came_to_its_end(verdict, record):
-                last = record.seen[-1].name if record.seen else "nothing"
-                self._usual[profile] = "; ".join(verdict.reasons) or f"its session ends with {last}"
+            made, _ = self._undisturbed(profile, tests)
+            if not isinstance(made, Attempt):
+                raise NoTarget(made)
+            if not _whole(made):
+                last = made.record.seen[-1].name if made.record.seen else "nothing"
+                self._usual[profile] = f"its session ends with {last}: {made.ended}"
                 if len(self.unusable) == len(self._usual) and len(self._usual) > 3:
                     raise NoTarget(f"no undisturbed session succeeds: {self._usual[profile]}")
             else:
-                self._usual[profile] = {(f.rule.id, f.message) for f in record.errors_of(tests)}
-                self._latency.note(record, tests)
+                self._usual[profile] = {(f.rule.id, f.message) for f in made.record.errors_of(tests)}
+                self._latency.note(made.record, tests)
         return self._usual[profile]
 
     def _health(self, case: Case, problems: list[Problem]) -> list[Problem]:
@@ -160,13 +129,13 @@ class Device:
         self._since_health = 0
         started, tries = time.monotonic(), 0
         while True:
-            verdict, record, leaks = self._undisturbed(case.profile, case.tests)
+            made, leaks = self._undisturbed(case.profile, case.tests)
             tries += 1
-            if record is not None and _came_to_its_end(verdict, record):
+            if isinstance(made, Attempt) and _whole(made):
                 break
             if time.monotonic() - started > self.recovery or self.clock() is not None:
                 name, _ = place(case)
-                why = "; ".join(verdict.reasons)[:300]
+                why = (made.ended if isinstance(made, Attempt) else made)[:300]
                 self.lost = f"the device serves no session since a case at {name}: {why}"
                 return [*problems, Problem("no recovery", f"no recovery/{name}", self.lost)]
             time.sleep(_BETWEEN)
@@ -174,14 +143,12 @@ class Device:
             name, _ = place(case)
             text = f"it served no session for {time.monotonic() - started:.0f} s after a case at {name}"
             problems = [*problems, Problem("recovery", f"recovery/{name}", text)]
-        return [*problems, *leaks, *self._latency.note(record, case.tests)]
+        return [*problems, *leaks, *self._latency.note(made.record, case.tests)]
 
     # -- verdict ---------------------------------------------------------------------------------------------
 
-    def _judged(
-        self, case: Case, verdict: Verdict, record: Record, usual: set[tuple[str, str]]
-    ) -> list[Problem]:
-        problems = []
+    def _judged(self, case: Case, made: Attempt, usual: set[tuple[str, str]]) -> list[Problem]:
+        problems, record = [], made.record
         name, _ = place(case)
         device = case.tests
         for finding in record.errors_of(device):
@@ -191,7 +158,7 @@ class Device:
                 problems.append(Problem("wrong answer", "judge/" + "/".join(key), str(finding)[:400]))
         if record.broken:
             problems.append(Problem("broken frame", f"broken frame/{name}", record.broken))
-        if any("did not end in" in reason for reason in verdict.reasons):
+        if made.timed_out or made.hung:
             problems.append(
                 Problem("hang", f"hang/{name}", f"the session does not end after a case at {name}")
             )
@@ -202,17 +169,18 @@ class Device:
         return problems
 
 
-def _came_to_its_end(verdict: Verdict, record: Record) -> bool:
+def _whole(made: Attempt) -> bool:
     """Whether it was a whole session; what the judge has against it is in every session of the device."""
+    record = made.record
     stopped = any(seen.name == "SessionStopRes" and seen.code == "OK" for seen in record.seen)
     charged = any(seen.name.endswith("ChargeLoopRes") for seen in record.seen)
-    return stopped and charged and verdict.result is not Result.INCONCLUSIVE and not record.broken
+    return stopped and charged and not record.broken and not made.timed_out
 
 
 def _short(scenario: Scenario) -> Scenario:
     """Our station asks the vehicle to stop after a while: it may want to charge for hours."""
     site = scenario.station.site
-    wishes = (*site.wishes, (_CHARGING, Wish(EVSENotification.Terminate)))
+    wishes = (*site.wishes, (_CHARGING, SiteWish(EVSENotification.Terminate)))
     station = dataclasses.replace(scenario.station, site=dataclasses.replace(site, wishes=wishes))
     return dataclasses.replace(scenario, station=station)
 

@@ -15,7 +15,8 @@ from typing import Any
 from iso15118 import exi
 from iso15118.exi import codings, kernel
 from iso15118.exi.grammar import Position, code_width
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
+from iso15118.messages.schema_sets import schema_set_of
 
 _POSITIONS = list(Position)
 _LONGEST = 8 * 32 * 1024
@@ -58,7 +59,7 @@ class NotCovered(ValueError):
 def pieces(message: Node) -> list[Piece]:
     """The document of a message, header included. NotCovered, EXIEncodeError as `exi.encode`."""
     exi.encode(message)  # what cannot be expressed is refused here, with the reason
-    codec = exi.codec(exi._set_of(message))
+    codec = exi.codec(schema_set_of(message))
     root = codec.root_of(type(message))
     if root is None or root.type is None:
         raise NotCovered(type(message).__name__)

@@ -35,7 +35,7 @@ from iso15118.slac import (
 )
 from iso15118.slac.messages import AttenProfileInd, MnbcSoundInd
 
-from ..powerline.link import Link
+from ..powerline.link import EthernetLink
 from ..powerline.wire import MalformedMme, build, parse
 from ..scenario.targets import NoTarget
 from .octets import Octets, Volley, mutated
@@ -255,7 +255,7 @@ class Modem:
     """An EVSE or EV behind the modem at `interface` (or a link). A matching decides whether it is well."""
 
     tests: Role
-    interface: Link | str
+    interface: EthernetLink | str
     rate: float = 1.0
     recovery: float = 60.0
     clock: Callable[[], trio.abc.Clock | None] = lambda: None
@@ -273,13 +273,13 @@ class Modem:
         return trio.run(self._case, volley, clock=self.clock())
 
     async def _case(self, volley: Volley) -> list[Problem]:
-        from ..powerline.matching import _open
+        from ..powerline.matching import open_link
 
         if not self._reached:
             if not await self._match():
                 raise NoTarget(f"no {self.tests.value} can be matched with on {self.interface}")
             self._reached = True
-        opened = _open(self.interface)
+        opened = open_link(self.interface)
         try:
             for frame in volley.frames:
                 opened.send(self._addressed(frame))

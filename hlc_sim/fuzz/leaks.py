@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.session.events import Role
 from iso15118.session.sequence import name_of
 

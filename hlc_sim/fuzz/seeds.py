@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from iso15118 import exi, v2gtp
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 
 _LONGEST = 32 * 1024
 """Octets; longer ones make a campaign slow and find the same."""

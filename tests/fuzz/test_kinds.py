@@ -14,7 +14,7 @@ from hlc_sim.fuzz.seeds import SeedError, Seeds, load
 from hlc_sim.fuzz.subject import Messages
 from hlc_sim.fuzz.walks import PROFILES, walk
 from iso15118 import exi, v2gtp
-from iso15118.messages._declare import Node
+from iso15118.messages.declare import Node
 from iso15118.messages.schema_sets import schema_set_of
 from iso15118.session.events import Role
 

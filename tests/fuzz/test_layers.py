@@ -55,12 +55,12 @@ def test_a_case_follows_from_seed_and_number(make: Callable[[Role], Octets], tes
 
 
 def test_finds_an_sdp_server_that_answers_what_is_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = sdp.answer
+    sound = sdp.reply
 
     def planted(data: bytes, *others: Any) -> bytes | None:
         return sound(data[:10], *others)
 
-    monkeypatch.setattr(sdp, "answer", planted)
+    monkeypatch.setattr(sdp, "reply", planted)
     assert found(Discovery(Role.SECC), 100) == {"wrong answer"}
 
 
