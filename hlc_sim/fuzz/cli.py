@@ -44,9 +44,7 @@ def fuzz(
     ] = None,
     iface: Annotated[
         str | None,
-        typer.Option(
-            "--iface", help="The device there: an SECC found by SDP, an EVCC that connects, a modem."
-        ),
+        typer.Option("--iface", help="The device there: an SECC found by SDP, or an EVCC that connects."),
     ] = None,
     layer: Annotated[
         Layer, typer.Option("--layer", help="What is sent: messages, or what is below.")
@@ -121,7 +119,7 @@ def fuzz(
 
     hlc fuzz evcc --iface eth1 --trigger './plug-in.sh' --cases 200
 
-    hlc fuzz secc --iface eth1 --layer slac --cases 500
+    hlc fuzz secc --iface eth1 --layer sdp --cases 500
     """
     from iso15118.session.events import Role
 
@@ -264,8 +262,6 @@ def _subject(
         (Layer.v2g, Role.SECC): "either",
         (Layer.v2g, Role.EVCC): "--iface",
         (Layer.sdp, Role.SECC): "--iface",
-        (Layer.slac, Role.SECC): "--iface",
-        (Layer.slac, Role.EVCC): "--iface",
         (Layer.tls, Role.SECC): "--against",
     }.get((layer, tests))
     if where.device:
@@ -285,10 +281,9 @@ def _subject(
             assert not live or where.iface is not None
             return Discovery(tests, Server(where.iface or "", where.rate) if live else None)
         case Layer.slac:
-            from .layer_slac import Matching, Modem
+            from .layer_slac import Matching
 
-            modem = Modem(tests, where.iface or "", where.rate, where.recovery) if live else None
-            return Matching(tests, modem)
+            return Matching(tests)
         case Layer.tls:
             from ..cli.common import host_and_port
             from .layer_tls import Records

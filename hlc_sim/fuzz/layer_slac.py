@@ -5,13 +5,10 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
-
-import trio
 
 from iso15118.session.events import Role
 from iso15118.slac import (
@@ -35,9 +32,7 @@ from iso15118.slac import (
 )
 from iso15118.slac.messages import AttenProfileInd, MnbcSoundInd
 
-from ..powerline.link import EthernetLink
 from ..powerline.wire import MalformedMme, build, parse
-from ..scenario.targets import NoTarget
 from .octets import Octets, Volley, mutated
 from .problem import Problem
 
@@ -245,78 +240,3 @@ class _Again:
         medium.line.plug()
         medium.run(_PATIENCE, until=medium.matched)
         return medium.matched()
-
-
-# -- a device ------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Modem:
-    """An EVSE or EV behind the modem at `interface` (or a link). A matching decides whether it is well."""
-
-    tests: Role
-    interface: EthernetLink | str
-    rate: float = 1.0
-    recovery: float = 60.0
-    clock: Callable[[], trio.abc.Clock | None] = lambda: None
-    every: int = 10
-    """Cases between two matchings."""
-    _run: int = field(default=0, init=False)
-    _last: float = field(default=0.0, init=False)
-    _reached: bool = field(default=False, init=False)
-    _addresses: tuple[Mac, Mac] = field(default=(_EV, _EVSE), init=False)
-    """Of EV and EVSE."""
-
-    def __call__(self, volley: Volley) -> list[Problem]:
-        time.sleep(max(0.0, self._last + 1 / self.rate - time.monotonic()))
-        self._last = time.monotonic()
-        return trio.run(self._case, volley, clock=self.clock())
-
-    async def _case(self, volley: Volley) -> list[Problem]:
-        from ..powerline.matching import open_link
-
-        if not self._reached:
-            if not await self._match():
-                raise NoTarget(f"no {self.tests.value} can be matched with on {self.interface}")
-            self._reached = True
-        opened = open_link(self.interface)
-        try:
-            for frame in volley.frames:
-                opened.send(self._addressed(frame))
-        finally:
-            if isinstance(self.interface, str):
-                opened.close()
-        self._run += 1
-        if self._run % self.every:
-            return []
-        deadline = trio.current_time() + self.recovery
-        while trio.current_time() < deadline:
-            if await self._match():
-                return []
-        self._reached = False
-        return [
-            Problem(
-                "no recovery", "slac/no recovery", f"no matching for {self.recovery:g} s after the frames"
-            )
-        ]
-
-    def _addressed(self, frame: bytes) -> bytes:
-        """The frame between the real hosts."""
-        for ours, real in zip((_EV, _EVSE), self._addresses, strict=True):
-            frame = frame.replace(ours, real)
-        return frame[:1514].ljust(14, b"\0")
-
-    async def _match(self) -> bool:
-        from ..powerline.matching import SlacFailed, ev_slac, evse_slac
-
-        play = ev_slac if self.tests is Role.SECC else evse_slac
-        with trio.move_on_after(self.recovery):
-            try:
-                async with play(self.interface) as slac:
-                    found = await slac.matched()
-                    self._addresses = (found.ev_mac, found.evse_mac)
-                    await slac.leave()
-                    return True
-            except SlacFailed:
-                return False
-        return False
