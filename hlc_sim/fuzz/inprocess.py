@@ -279,7 +279,8 @@ from repeatable entropy.
 """
 _READ_OTHERWISE = ("where the schedule allows 0 W", "(OK_OldSessionJoined)")
 """What our EVCC makes of answers without sense: a schedule that is over counts from now on, as some stacks
-anchor theirs in 1970, and a session joined that nobody asked for is a new one. The judge takes them literally.
+anchor theirs in 1970, and a session joined that nobody asked for is a new one. The judge takes them
+literally.
 """
 _REQUESTS = (V2GRequest, SupportedAppProtocolReq)
 """What is always answered, by a refusal if need be, before the connection closes."""
