@@ -10,6 +10,7 @@ from iso15118.session.events import Role
 from iso15118.session.secc_config import energy_modes
 from iso15118.session.services import Pricing
 
+from ..charger.site import Slot
 from ..config.common import MODES
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
@@ -22,7 +23,8 @@ LOOPS = 6
 
 
 _LIMITED = {"dc": 20_000.0, "ac": 5_000.0}
-"""W of the grid connection in sessions whose EV could take more."""
+"""W of the site's plan in sessions whose EV could take more."""
+_DAY = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Reference:
         if self.priced:
             station.energy = energy_modes(MODES[self.mode], pricing=Pricing.ABSOLUTE)
         if self.limited:
-            station.site.connection_power = _LIMITED[self.mode]
+            station.site.plan = (Slot(_DAY, charge=_LIMITED[self.mode]),)
         return station
 
 

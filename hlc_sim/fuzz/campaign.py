@@ -1,26 +1,22 @@
 """A campaign in one SQLite file: what was run, what was found. Killed at any moment, it goes on where it was.
 
 The cases of a campaign are numbered. A batch of them and what they found are one transaction, so after a kill
-no case is lost, and none is counted twice.
+no case is lost, and none is counted twice. Several processes may run batches; this one alone writes.
 """
 
 from __future__ import annotations
 
-import json
-import resource
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from iso15118.session.events import Role
-
-from .cases import Case, Kind, case
-from .inprocess import Problem, execute
 from .minimise import minimise
-from .saved import as_toml
+from .subject import Subject
+from .workers import Batch, Crew, crew
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS campaign (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -32,6 +28,8 @@ CREATE TABLE IF NOT EXISTS findings (
     seen INTEGER NOT NULL, found TEXT NOT NULL, smallest TEXT, scenario TEXT
 ) STRICT;
 """
+_VERSION = "2"
+"""Of the cases: another one makes others of the same seed."""
 
 
 class CampaignError(ValueError):
@@ -47,19 +45,20 @@ class Progress:
     rate: float
     left: float | None
     growth: int
-    """KiB that the process has grown since the first batch of this run."""
+    """KiB that the process of the last batch has grown since its first one; 0 if that is not known."""
 
 
 @dataclass
 class Campaign:
-    """Opens or makes the file. ValueError if it is of another seed or target than asked for."""
+    """Opens or makes the file. CampaignError if it is of another seed or subject than asked for."""
 
     path: Path
-    tests: Role
+    subject: Subject[Any]
     seed: int
-    run: Callable[[Case], list[Problem]] = execute
     batch: int = 100
     """Cases of a transaction; 1 for a device."""
+    jobs: int = 1
+    """Processes; 1: this one."""
     _db: sqlite3.Connection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,7 +69,7 @@ class Campaign:
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
             raise CampaignError(f"{self.path}: {error}") from None
-        wanted = {"tests": self.tests.value, "seed": str(self.seed), "version": "1"}
+        wanted = {"tests": self.subject.name, "seed": str(self.seed), "version": _VERSION}
         with self._transaction():
             for name, value in wanted.items():
                 self._db.execute("INSERT OR IGNORE INTO campaign VALUES (?, ?)", (name, value))
@@ -89,64 +88,93 @@ class Campaign:
         return list(self._db.execute("SELECT key, kind, text, number, seen FROM findings ORDER BY number"))
 
     def scenarios(self) -> list[str]:
-        """The findings as scenario files."""
+        """The findings as files that play them again."""
         return [
-            row[0] for row in self._db.execute("SELECT scenario FROM findings WHERE scenario IS NOT NULL")
+            row[0]
+            for row in self._db.execute(
+                "SELECT scenario FROM findings WHERE scenario IS NOT NULL ORDER BY number"
+            )
         ]
 
     def go(self, *, cases: int | None = None, seconds: float | None = None) -> Iterator[Progress]:
         """Run on until there are `cases` cases in all, or for `seconds`; tell the progress of each batch."""
-        started = time.monotonic()
-        done = first = self.cases
-        baseline = 0
-        while (cases is None or done < cases) and (seconds is None or time.monotonic() - started < seconds):
-            count = self.batch if cases is None else min(self.batch, cases - done)
-            self._batch(done, count)
-            done += count
-            spent = time.monotonic() - started
-            rate = (done - first) / spent if spent else 0.0
-            left = _least(
-                (cases - done) / rate if cases is not None and rate else None, seconds and seconds - spent
-            )
-            resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            baseline = baseline or resident
-            found = self._db.execute("SELECT count(*) FROM findings").fetchone()[0]
-            yield Progress(done, found, rate, left, resident - baseline)
-        self._minimise()
+        with crew(self.subject, self.seed, self.jobs) as workers:
+            yield from self._run(workers, cases, seconds)
+        self.write_new()
 
     def close(self) -> None:
         self._db.close()
 
-    def _batch(self, first: int, count: int) -> None:
+    def _run(self, workers: Crew, cases: int | None, seconds: float | None) -> Iterator[Progress]:
         started = time.monotonic()
-        found: dict[str, tuple[Problem, int, Case, int]] = {}
-        for number in range(first, first + count):
-            this = case(self.tests, self.seed, number)
-            for problem in self.run(this):
-                known = found.get(problem.key)
-                found[problem.key] = (*known[:3], known[3] + 1) if known else (problem, number, this, 1)
+        done = before = self.cases
+        units = self._missing(cases)
+        under_way = 0
+        baseline = 0
+        while True:
+            while under_way < workers.size and not (seconds and time.monotonic() - started >= seconds):
+                unit = next(units, None)
+                if unit is None:
+                    break
+                workers.start(*unit)
+                under_way += 1
+            if not under_way:
+                return
+            batch = workers.next()
+            under_way -= 1
+            self._write(batch)
+            done += batch.count
+            spent = time.monotonic() - started
+            rate = (done - before) / spent if spent else 0.0
+            left = (cases - done) / rate if cases is not None and rate else None
+            baseline = baseline or batch.resident
+            found = self._db.execute("SELECT count(*) FROM findings").fetchone()[0]
+            rest = _least(left, seconds and seconds - spent)
+            yield Progress(done, found, rate, rest, max(0, batch.resident - baseline))
+
+    def _missing(self, cases: int | None) -> Iterator[tuple[int, int]]:
+        """Work units that have not been done, from the first case on: with several processes a kill leaves
+        gaps.
+        """
+        following = 0
+        for first, count in self._db.execute("SELECT first, count FROM done ORDER BY first").fetchall():
+            yield from self._units(following, first)
+            following = first + count
+        while cases is None or following < cases:
+            end = following + self.batch if cases is None else min(cases, following + self.batch)
+            yield following, end - following
+            following = end
+
+    def _units(self, first: int, end: int) -> Iterator[tuple[int, int]]:
+        while first < end:
+            count = min(self.batch, end - first)
+            yield first, count
+            first += count
+
+    def _write(self, batch: Batch) -> None:
         with self._transaction():
-            self._db.execute("INSERT INTO done VALUES (?, ?, ?)", (first, count, time.monotonic() - started))
-            for key, (problem, number, this, seen) in found.items():
+            self._db.execute("INSERT INTO done VALUES (?, ?, ?)", (batch.first, batch.count, batch.seconds))
+            for key, (problem, number, case, seen) in batch.found.items():
                 self._db.execute(
                     "INSERT INTO findings (key, kind, text, number, seen, found) VALUES (?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT (key) DO UPDATE SET seen = seen + excluded.seen",
-                    (key, problem.kind, problem.text, number, seen, dump(this)),
+                    (key, problem.kind, problem.text, number, seen, case),
                 )
 
-    def _minimise(self) -> None:
-        """Shrink what is new, and write it as a scenario."""
+    def write_new(self) -> None:
+        """Shrink what is new, and write it as a file that plays it again."""
         rows = self._db.execute(
             "SELECT key, text, number, found FROM findings WHERE smallest IS NULL"
         ).fetchall()
+        subject = self.subject
         for key, text, number, found in rows:
-            # On a device each try is a session of many seconds: there the case is kept as it was found.
-            smallest = minimise(load(found), key) if self.run is execute else load(found)
-            scenario = as_toml(f"fuzz-{self.tests.value.lower()}-{self.seed}-{number}", text, smallest)
+            smallest = minimise(subject.load(found), key, subject.smaller, subject.run)
+            name = f"fuzz-{subject.name.lower().replace('/', '-').partition(' ')[0]}-{self.seed}-{number}"
+            saved = subject.saved(name, text, smallest)
             with self._transaction():
                 self._db.execute(
                     "UPDATE findings SET smallest = ?, scenario = ? WHERE key = ?",
-                    (dump(smallest), scenario, key),
+                    (subject.dump(smallest), saved, key),
                 )
 
     @contextmanager
@@ -158,30 +186,6 @@ class Campaign:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
-
-
-def dump(this: Case) -> str:
-    """A case as JSON."""
-    return json.dumps(
-        {
-            "tests": this.tests,
-            "profile": this.profile,
-            "prefix": this.prefix,
-            "frames": [frame.hex() for frame in this.frames],
-            "kinds": this.kinds,
-        }
-    )
-
-
-def load(text: str) -> Case:
-    data = json.loads(text)
-    return Case(
-        Role(data["tests"]),
-        data["profile"],
-        data["prefix"],
-        tuple(bytes.fromhex(frame) for frame in data["frames"]),
-        tuple(Kind(kind) for kind in data["kinds"]),
-    )
 
 
 def _least(*values: float | None) -> float | None:

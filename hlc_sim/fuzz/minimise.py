@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from iso15118 import v2gtp
 
 from .cases import Case
-from .inprocess import Problem, execute
+from .problem import Problem
 
+C = TypeVar("C")
 _TRIES = 400
 
 
-def minimise(case: Case, key: str, run: Callable[[Case], list[Problem]] = execute) -> Case:
-    """The smallest case found: fewer frames, then fewer exchanges before them, then shorter frames."""
+def minimise(case: C, key: str, smaller: Callable[[C], Iterator[C]], run: Callable[[C], list[Problem]]) -> C:
+    """The smallest case found that still has a problem of this key."""
     best, tries = case, 0
     progress = True
     while progress:
         progress = False
-        for smaller in _smaller(best):
+        for candidate in smaller(best):
             tries += 1
             if tries > _TRIES:
                 return best
-            if any(problem.key == key for problem in run(smaller)):
-                best, progress = smaller, True
+            if any(problem.key == key for problem in run(candidate)):
+                best, progress = candidate, True
                 break
     return best
 
 
-def _smaller(case: Case) -> Iterator[Case]:
+def smaller(case: Case) -> Iterator[Case]:
+    """Fewer frames, then fewer exchanges before them, then shorter frames."""
     if len(case.frames) > 1:
         for index in range(len(case.frames)):
             frames, kinds = list(case.frames), list(case.kinds)

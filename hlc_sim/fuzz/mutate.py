@@ -24,6 +24,8 @@ _INTEGERS = (
 )  # fmt: skip
 _LENGTHS = (0, 1, 7, 8, 9, 16, 64, 65, 80, 81, 160, 161, 255, 256, 800, 1600, 20_000)
 _CHARACTERS = ("A", "0", "é", "\N{GRINNING FACE}", " ", "\x00", "\uffff", "<")
+_LARGEST = 2 * v2gtp.DEFAULT_MAX_PAYLOAD
+"""Octets of a payload; lists in lists can make it as long as one likes."""
 _TYPES = (0, 0x7FFF, 0x8000, *v2gtp.PayloadType, 0x8007, 0x80FF, 0x8105, 0xA000, 0xFFFF)
 
 
@@ -32,6 +34,8 @@ def structure(rng: Random, message: Node, times: int = 1) -> Node:
     result: Node = _copied(message)
     for _ in range(times):
         places = list(_places(result))
+        if not places:
+            break
         holder, name = rng.choice(places)
         value = getattr(holder, name)
         setattr(holder, name, _other(rng, value, edit.annotation_of(type(holder), name)))
@@ -41,6 +45,25 @@ def structure(rng: Random, message: Node, times: int = 1) -> Node:
 def generated(rng: Random, header: MessageHeader, names: list[str]) -> Node:
     """A message of any kind with the least it must have, mutated up to three times."""
     return structure(rng, edit.build(rng.choice(names), copy.copy(header)), rng.randint(0, 3))
+
+
+def oversize(rng: Random, message: Node, payload_type: int) -> bytes | None:
+    """A frame much longer than a message is: by its texts and lists, octets behind it, or only its word."""
+    match rng.randrange(3):
+        case 0:
+            result = _copied(message)
+            places = [(h, n) for h, n in _places(result) if isinstance(getattr(h, n), str | bytes | list)]
+            for holder, name in rng.sample(places, min(len(places), rng.choice((1, 3)))):
+                value = getattr(holder, name)
+                setattr(holder, name, value * (rng.choice((4096, 30_000, 70_000)) // max(1, len(value))))
+            return pack(result, payload_type)
+        case 1:
+            more = bytes(rng.choice((1000, 65_000, 70_000)))
+            return v2gtp.pack(payload_type, exi.encode(message) + more)
+        case _:
+            frame = bytearray(v2gtp.pack(payload_type, exi.encode(message)))
+            frame[4:8] = rng.choice((2**16, 2**20, 2**24, 2**31, 2**32 - 1)).to_bytes(4, "big")
+            return bytes(frame) + bytes(rng.choice((0, 1000, 70_000)))
 
 
 def bits(rng: Random, payload: bytes, other: bytes) -> bytes:
@@ -89,7 +112,9 @@ def pack(message: Node, payload_type: int | None = None) -> bytes | None:
     """The frame of a message; None if EXI cannot express it."""
     try:
         payload = exi.encode(message)
-    except exi.EXIEncodeError:
+    except (exi.EXIEncodeError, ValueError):  # ValueError: a shared type is no message of one set
+        return None
+    if len(payload) > _LARGEST:
         return None
     return v2gtp.pack(payload_type if payload_type is not None else payload_type_of(message), payload)
 

@@ -104,8 +104,7 @@ async def answer(
         request = _request(data, sender[0])
         if request is None:
             continue
-        security = request.security if request.security in endpoints else next(iter(endpoints))
-        response = sdp.Response(address, endpoints[security], security)
+        response = _response_to(request, address, endpoints)
         if sink is not None:
             sink("evcc->secc", v2gtp.PayloadType.SDP_REQUEST, request.to_bytes())
             sink("secc->evcc", v2gtp.PayloadType.SDP_RESPONSE, response.to_bytes())
@@ -113,6 +112,21 @@ async def answer(
             await sock.sendto(sdp.datagram(response), sender)
         except OSError as error:
             log.warning("SDP: no answer could be sent to %s: %s", sender[0], error)
+
+
+def reply(
+    data: bytes, sender: str, address: IPv6Address, endpoints: Mapping[sdp.Security, int]
+) -> bytes | None:
+    """The datagram that answers a datagram, None for what is to be ignored: `answer` without a socket."""
+    request = _request(data, sender)
+    return None if request is None else sdp.datagram(_response_to(request, address, endpoints))
+
+
+def _response_to(
+    request: sdp.Request, address: IPv6Address, endpoints: Mapping[sdp.Security, int]
+) -> sdp.Response:
+    security = request.security if request.security in endpoints else next(iter(endpoints))
+    return sdp.Response(address, endpoints[security], security)
 
 
 def _request(data: bytes, sender: str) -> sdp.Request | None:
@@ -208,14 +222,22 @@ def check_security(response: sdp.Response, wanted: sdp.Security) -> None:
 async def _response(sock: Datagrams) -> sdp.Response:
     while True:
         data, sender = await sock.recvfrom(LARGEST_DATAGRAM)
-        try:
-            message = sdp.parse(*v2gtp.unpack(data))
-        except (v2gtp.V2GTPError, sdp.SDPError) as error:
-            log.warning("SDP: datagram of %d bytes from %s ignored: %s", len(data), sender[0], error)
-            continue
-        if isinstance(message, sdp.Response) and message.transport is sdp.Transport.TCP and message.port != 0:
-            return message
-        log.warning("SDP: useless answer from %s ignored: %s", sender[0], message)
+        found = useful(data, sender[0])
+        if found is not None:
+            return found
+
+
+def useful(data: bytes, sender: str) -> sdp.Response | None:
+    """The answer in a datagram, if an EVCC can use it: what `ask` takes for one, without a socket."""
+    try:
+        message = sdp.parse(*v2gtp.unpack(data))
+    except (v2gtp.V2GTPError, sdp.SDPError) as error:
+        log.warning("SDP: datagram of %d bytes from %s ignored: %s", len(data), sender, error)
+        return None
+    if isinstance(message, sdp.Response) and message.transport is sdp.Transport.TCP and message.port != 0:
+        return message
+    log.warning("SDP: useless answer from %s ignored: %s", sender, message)
+    return None
 
 
 async def _bind_to_dynamic_port(sock: trio.socket.SocketType) -> None:

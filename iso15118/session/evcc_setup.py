@@ -328,7 +328,8 @@ class Setup(Dialogue):
         ids = [item.parameter_set_id for item in sets]
         if len(set(ids)) != len(ids):
             self.deviation(f"parameter set ids {ids}", "each id once", message=common.ServiceDetailRes)
-        return sets
+        # Of an id that is there twice nobody could tell which set was selected: the first counts.
+        return [item for number, item in enumerate(sets) if item.parameter_set_id not in ids[:number]]
 
     def look_into(self, wish: ServiceWish) -> Exchange[EnergyMode | None]:
         """The best parameter set of a service, None if none can be used."""

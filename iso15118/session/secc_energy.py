@@ -26,7 +26,8 @@ def ac_parameters(
     mode, element = ctx.selected, request.energy_transfer_mode
     _require_direction(ctx, isinstance(element, ac.BPT_AC_CPDReqEnergyTransferMode), "V2G20-1619")
     limits = values.ac_limits_of(element)
-    _require_consistent(values.ac_problems(limits), "V2G20-1619")
+    problems = [*values.ac_problems(limits), *values.phase_problems(element)]
+    _require_consistent(problems, "V2G20-1619")
     _note_negative_discharge(ctx, getattr(element, "ev_maximum_discharge_power", None))
     ctx.ev_ac_stated = limits
     ctx.report = replace(ctx.report, ac=limits)
@@ -249,11 +250,11 @@ def power_delivery(
                     return None
                 ctx.profile, ctx.pilot_deadline = [], None
             case common.ChargeProgress.Standby:
-                _offered(ctx.offers, request.ev_power_profile)
+                _check_profile(ctx, ctx.offers, request.ev_power_profile)
                 if not ctx.charger.standby(now):
                     code = ResponseCode.WARNING_StandbyNotAllowed
             case common.ChargeProgress.ScheduleRenegotiation:
-                _offered(ctx.offers, request.ev_power_profile)
+                _check_profile(ctx, ctx.offers, request.ev_power_profile)
                 if not ctx.charger.renegotiation_allowed(now):
                     code = ResponseCode.WARNING_ScheduleRenegotiationFailed
     stopping = request.charge_progress == common.ChargeProgress.Stop
@@ -320,13 +321,8 @@ def _accept_profile(
     code = OK
     if isinstance(profile.control_mode, common.Scheduled_EVPPTControlMode):
         chosen = profile.control_mode.selected_schedule_tuple_id
-        _offered(offers, profile)
+        code, tolerance = _check_profile(ctx, offers, profile)
         offer = offers[chosen]
-        code, tolerance = _tolerance(ctx, profile.control_mode, offer)
-        for excess in schedules.check_profile(profile, offer, with_tolerance=tolerance > 0):
-            if not excess.rounding:
-                raise Refusal(_PROFILE_INVALID, f"EVPowerProfile: {excess}", "power within the schedule")
-            ctx.note(f"EVPowerProfile: {excess}", "power within the schedule")
         ctx.offers, ctx.tuple_id, ctx.tolerance = offers, chosen, tolerance
         ctx.ceiling = schedules.entries_of(offer.charging_schedule.power_schedule)
         back = offer.discharging_schedule
@@ -337,10 +333,14 @@ def _accept_profile(
     return code
 
 
-def _offered(offers: dict[int, common.ScheduleTuple], profile: common.EVPowerProfile | None) -> None:
-    """The EV may choose only among the tuples that it was offered [V2G20-1058]."""
+def _check_profile(
+    ctx: Context, offers: dict[int, common.ScheduleTuple], profile: common.EVPowerProfile | None
+) -> tuple[ResponseCode, float]:
+    """The EV may choose only among the tuples that it was offered [V2G20-1058], and plan only within them.
+    Code of the response and the power tolerance that holds, W.
+    """
     if profile is None or not isinstance(profile.control_mode, common.Scheduled_EVPPTControlMode):
-        return
+        return OK, 0.0
     chosen = profile.control_mode.selected_schedule_tuple_id
     if chosen not in offers:
         raise Refusal(
@@ -349,6 +349,12 @@ def _offered(offers: dict[int, common.ScheduleTuple], profile: common.EVPowerPro
             f"one of {sorted(offers)}",
             "V2G20-1058",
         )
+    code, tolerance = _tolerance(ctx, profile.control_mode, offers[chosen])
+    for excess in schedules.check_profile(profile, offers[chosen], with_tolerance=tolerance > 0):
+        if not excess.rounding:
+            raise Refusal(_PROFILE_INVALID, f"EVPowerProfile: {excess}", "power within the schedule")
+        ctx.note(f"EVPowerProfile: {excess}", "power within the schedule")
+    return code, tolerance
 
 
 def _current(ctx: Context, profile: common.EVPowerProfile, now: float) -> list[schedules.Entry]:

@@ -333,6 +333,23 @@ def ac_problems(limits: ACLimits) -> list[str]:
     return found
 
 
+def phase_problems(element: Any) -> list[str]:
+    """What contradicts itself in a single phase of an EV's AC limits, whether the other phases are there or
+    not.
+    """
+    found = []
+    for what in ("charge", "discharge"):
+        for phase in ("", "_l2", "_l3"):
+            low = getattr(element, f"ev_minimum_{what}_power{phase}", None)
+            high = getattr(element, f"ev_maximum_{what}_power{phase}", None)
+            if low is None or high is None:
+                continue
+            low, high = (abs(float(v)) if what == "discharge" else float(v) for v in (low, high))
+            if low > high:
+                found.append(f"minimum {what} power{phase} {low:g} W above maximum {high:g} W")
+    return found
+
+
 def v2x_pair_broken(mode: common.Dynamic_SEReqControlMode | Any) -> bool:
     """One V2X energy without the other [V2G20-2681]."""
     high = getattr(mode, "ev_maximum_v2x_energy_request", None)

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from trio.testing import MockClock
 from typer.testing import CliRunner
 
 from hlc_sim.cli.app import app
-from hlc_sim.fuzz import inprocess
-from hlc_sim.fuzz.campaign import Campaign, CampaignError, dump, load
+from hlc_sim.fuzz import inprocess, workers
+from hlc_sim.fuzz.campaign import Campaign, CampaignError
 from hlc_sim.fuzz.cases import Case, Kind, case
-from hlc_sim.fuzz.minimise import minimise
+from hlc_sim.fuzz.minimise import minimise, smaller
+from hlc_sim.fuzz.problem import Problem, guarded
 from hlc_sim.fuzz.saved import as_scenario, as_toml
+from hlc_sim.fuzz.subject import Messages
 from hlc_sim.fuzz.walks import PROFILES, walk
 from hlc_sim.scenario import Result, SimulatedSECC, load_file, run
 from iso15118.messages import common
@@ -59,7 +62,8 @@ def test_a_case_follows_from_seed_and_number(tests: Role) -> None:
     assert cases == [case(tests, 3, number) for number in range(40)]
     assert cases != [case(tests, 4, number) for number in range(40)]
     assert {kind for item in cases for kind in item.kinds} >= {Kind.STRUCTURE, Kind.BITS}
-    assert load(dump(cases[0])) == cases[0]
+    subject = Messages(tests)
+    assert subject.load(subject.dump(cases[0])) == cases[0]
 
 
 @pytest.mark.parametrize("tests", Role)
@@ -103,7 +107,7 @@ def test_finds_a_missing_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_finds_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inprocess, "SECONDS", 0.2)
+    monkeypatch.setattr(inprocess, "guarded", partial(guarded, seconds=0.2))
 
     def planted(*_: Any) -> Any:
         while True:
@@ -140,7 +144,7 @@ def test_a_finding_is_minimised_and_saved_as_a_scenario(
             if p.key.startswith("crash/RuntimeError")
         )
         original = case(Role.SECC, 2, number)
-        smallest = minimise(original, key)
+        smallest = minimise(original, key, smaller, inprocess.execute)
         assert len(smallest.frames) <= len(original.frames)
         assert sum(map(len, smallest.frames)) <= sum(map(len, original.frames))
         assert any(problem.key == key for problem in inprocess.execute(smallest))
@@ -163,15 +167,21 @@ def test_a_case_is_judged_over_a_stream_as_without_one(number: int) -> None:
     assert verdict.result is not Result.FAIL, verdict.reasons
 
 
-def test_a_killed_campaign_goes_on_and_runs_no_case_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_campaign_goes_on_and_runs_no_case_twice(jobs: int, tmp_path: Path) -> None:
     file = tmp_path / "campaign.sqlite"
     code = (
         "import sys\nfrom pathlib import Path\nfrom hlc_sim.fuzz.campaign import Campaign\n"
-        "from iso15118.session.events import Role\n"
-        "for now in Campaign(Path(sys.argv[1]), Role.SECC, 5, batch=10).go(cases=100_000):\n"
-        "    print(now.cases, flush=True)\n"
+        "from hlc_sim.fuzz.subject import Messages\nfrom iso15118.session.events import Role\n"
+        "if __name__ == '__main__':\n"
+        "    work = Campaign(Path(sys.argv[1]), Messages(Role.SECC), 5, batch=10, jobs=int(sys.argv[2]))\n"
+        "    for now in work.go(cases=100_000):\n"
+        "        print(now.cases, flush=True)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE, text=True)
+    script = tmp_path / "campaign.py"
+    script.write_text(code)
+    command = [sys.executable, str(script), str(file), str(jobs)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for _ in range(3):
         process.stdout.readline()
@@ -179,7 +189,7 @@ def test_a_killed_campaign_goes_on_and_runs_no_case_twice(tmp_path: Path) -> Non
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    work = Campaign(file, Role.SECC, 5, batch=10)
+    work = Campaign(file, Messages(Role.SECC), 5, batch=10)
     before = work.cases
     assert before >= 30
     for _ in work.go(cases=before + 20):
@@ -188,14 +198,16 @@ def test_a_killed_campaign_goes_on_and_runs_no_case_twice(tmp_path: Path) -> Non
     assert [first for first, _ in rows] == [sum(count for _, count in rows[:i]) for i in range(len(rows))]
     assert work.cases == before + 20
     with pytest.raises(CampaignError, match="has seed 5, not 6"):
-        Campaign(file, Role.SECC, 6)
+        Campaign(file, Messages(Role.SECC), 6)
+    with pytest.raises(CampaignError, match="has tests SECC, not EVCC"):
+        Campaign(file, Messages(Role.EVCC), 5)
 
 
 def test_findings_are_counted_once_each(tmp_path: Path) -> None:
-    def run_case(this: Case) -> list[inprocess.Problem]:
-        return [inprocess.Problem("crash", f"crash/{this.profile}", "planted")]
+    def run_case(this: Case) -> list[Problem]:
+        return [Problem("crash", f"crash/{this.profile}", "planted")]
 
-    work = Campaign(tmp_path / "c.sqlite", Role.SECC, 1, run_case, batch=5)
+    work = Campaign(tmp_path / "c.sqlite", Messages(Role.SECC, device=run_case), 1, batch=5)
     *_, last = work.go(cases=50)
     findings = work.findings()
     assert last.cases == 50
@@ -209,7 +221,36 @@ def test_the_command(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["fuzz", "secc", *options])
     assert result.exit_code == 0, result.output
     assert "30 cases, 0 findings" in result.output
+    assert "SECC at simulator: cases of seed 1 until 30 cases are run" in result.output
     dry = CliRunner().invoke(
         app, ["fuzz", "secc", "--against", "192.0.2.1:5000", "--cases", "3", "--dry-run"]
     )
-    assert dry.output.count("to 192.0.2.1:5000") == 3
+    assert dry.output.count("to 192.0.2.1:5000\n") == 3
+    assert "at most 1 sessions/s" in dry.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["secc", "--cases", "1"], "say whom"),
+        (["secc", "--against", "simulator"], "say how much"),
+        (["evcc", "--against", "127.0.0.1:1", "--cases", "1"], "name it by --iface"),
+        (["evcc", "--iface", "lo", "--layer", "tls", "--cases", "1"], "only the simulated one"),
+        (["secc", "--iface", "lo", "--layer", "tls", "--cases", "1"], "name it by --against"),
+        (["secc", "--against", "127.0.0.1:1", "--jobs", "2", "--cases", "1"], "--jobs is for the simulator"),
+        (["secc", "--against", "simulator", "--seeds", "pyproject.toml", "--cases", "1"], "pyproject.toml"),
+    ],
+)
+def test_the_command_says_what_it_cannot_do(arguments: list[str], complaint: str) -> None:
+    result = CliRunner().invoke(app, ["fuzz", *arguments])
+    assert result.exit_code == 2
+    assert complaint in result.output
+
+
+def test_a_process_that_grows_without_end_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = iter(range(10_000, 10_000_000, 30_000))
+    monkeypatch.setattr(workers, "resident", lambda: next(sizes))
+    monkeypatch.setattr(workers, "WARM_UP", 5)
+    runner = workers.Runner(Messages(Role.SECC, device=lambda case: []), 1)
+    found = [runner.run(first, 5).found for first in range(0, 50, 5)]
+    assert [list(keys) for keys in found if keys] == [["growth/resident"]]

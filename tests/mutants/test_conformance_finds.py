@@ -19,19 +19,9 @@ QUICK = {
 """A sample, and the cases to find each with."""
 MISSED = {
     "evcc-growth-responses": "no message shows it",
-    "evcc-installation-unverified": "whether the EV uses the unsigned contract is not looked at",
-    "evcc-profile-above-schedule": "takes a schedule below what the EV can do",
     "evcc-resume-any-secc": "takes another SECC that says it has the paused session",
-    "secc-contactor-failure-passes": "takes a contactor that does not close",
-    "secc-crash-exponent": "a request without an answer is not a failure where a refusal would do",
-    "secc-crash-zero-power": "a request without an answer is not a failure where a refusal would do",
-    "secc-direction-unchecked": "takes BPT parameters in a service without BPT",
     "secc-discharge-sign": "only a note of the judge: some stacks have it so",
-    "secc-eim-rejected-ongoing": "how soon a rejection is told is not looked at",
     "secc-growth-requests": "no message shows it",
-    "secc-isolation-failure-passes": "takes an isolation test that fails",
-    "secc-leak-last-evccid": "takes a look at what only another session knew",
-    "secc-ongoing-for-ever": "takes a station that is never ready",
     "secc-power-stays-on": "no message shows it",
 }
 """Defects that no case finds, and what it would take."""
@@ -55,4 +45,4 @@ def test_defects_are_found(mutant: Mutant) -> None:
 
 def test_most_are_found() -> None:
     assert set(MISSED) <= set(TABLE)
-    assert len(MUTANTS) - len(MISSED) >= 38
+    assert len(MISSED) <= len(MUTANTS) // 20

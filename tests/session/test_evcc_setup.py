@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 import pytest
 
@@ -333,6 +335,18 @@ def test_a_value_added_service_is_selected_by_its_values() -> None:
     chosen_vas = player.sent(common.ServiceSelectionReq)[0].selected_vas_list.selected_service
     assert [(item.service_id, item.parameter_set_id) for item in chosen_vas] == [(65, 4)]
     assert evcc.vas_values == {(65, 4): {"Protocol": "https", "Port": 443}}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_a_parameter_set_id_that_is_there_twice_the_first_counts(order: int) -> None:
+    secc = ScriptedSECC()
+    twice = dataclasses.replace(DYNAMIC, parameter_set_id=SCHEDULED.parameter_set_id)
+    offered = (SCHEDULED, twice)[::order]
+    sets(secc, *offered)
+    result, _, _ = play(secc, EVCCConfig(services=(ServiceWish(ServiceID.DC, control=tuple(ControlMode)),)))
+    assert result.mode is not None
+    assert result.mode.control is offered[0].control
+    assert any("each id once" in item.expected for item in result.deviations)
 
 
 def test_a_parameter_set_that_contradicts_the_standard_is_reported_and_not_taken() -> None:

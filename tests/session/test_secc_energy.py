@@ -239,6 +239,14 @@ def test_a_tuple_that_was_not_offered_is_invalid_whatever_the_progress(progress)
     assert code_of(response) is ResponseCode.FAILED_ScheduleSelectionInvalid
 
 
+@pytest.mark.parametrize("progress", ["Standby", "ScheduleRenegotiation"])
+def test_a_profile_above_the_schedule_is_invalid_whatever_the_progress(progress):
+    made = offering().to_loop()
+    profile = made.profile([(60, 9e6)])
+    response = made.send(f"PowerDeliveryReq({progress})", ev_power_profile=profile)
+    assert code_of(response) is ResponseCode.FAILED_EVPowerProfileInvalid
+
+
 def test_standby_before_the_first_transfer_leads_to_cable_check_in_dc():
     made = offering().to_scheduled()
     made.send_all(["PowerDeliveryReq(Standby)", "PowerDeliveryReq(Standby)", "DC_CableCheckReq"])

@@ -94,6 +94,16 @@ def test_ac_limits_and_grid_are_told_per_phase():
     assert (float(mode.maximum_power_asymmetry), float(mode.evse_power_ramp_limitation)) == (4_000, 25)
 
 
+@pytest.mark.parametrize("phase", ["l2", "l3"])
+def test_limits_of_a_phase_that_contradict_each_other_are_wrong(phase):
+    made = offering(ServiceID.AC).to_selected()
+    limits = {f"ev_maximum_charge_power_{phase}": of(1_000), f"ev_minimum_charge_power_{phase}": of(2_000)}
+    mode = ac.AC_CPDReqEnergyTransferMode(
+        ev_maximum_charge_power=of(5_000), ev_minimum_charge_power=of(0), **limits
+    )
+    assert code_of(made.send("AC_ChargeParameterDiscoveryReq", energy_transfer_mode=mode)) is WRONG
+
+
 def test_ac_limits_that_cannot_work_are_wrong():
     made = offering(ServiceID.AC).to_selected()
     mode = ac.AC_CPDReqEnergyTransferMode(

@@ -68,7 +68,9 @@ class Context:
             case "ServiceDiscoveryRes":
                 self._services(response)
             case "ServiceDetailRes":
-                for item in response.service_parameter_list.parameter_set:
+                for item in reversed(
+                    response.service_parameter_list.parameter_set
+                ):  # of an id twice, the first
                     self.parameter_sets[request.service_id, item.parameter_set_id] = item
             case "ServiceSelectionRes":
                 chosen = request.selected_energy_transfer_service

@@ -236,7 +236,13 @@ class Judge:
             self._find(SCHEMA, observed.sender, problem, "what the schema allows")
         if isinstance(message, (*_REQUESTS, *_RESPONSES)):
             self._common(message)
-        if isinstance(message, _REQUESTS):
+        if isinstance(message, _REQUESTS if observed.sender is Role.SECC else _RESPONSES):
+            # Of no meaning for the state of the session, and no fault of the other side.
+            rule, expected = RESPONSE, "a response"
+            if observed.sender is Role.EVCC:
+                rule, expected = ORDER, "a request"
+            self._find(rule, observed.sender, sequence.name_of(message), expected)
+        elif isinstance(message, _REQUESTS):
             self._request(message)
         elif isinstance(message, _RESPONSES):
             self._response(message)

@@ -1,0 +1,66 @@
+"""What a device did wrong, and the guard that turns crashes and hangs into it."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+SECONDS = 5
+"""s of real time after which a case counts as hanging."""
+
+
+class Problem(NamedTuple):
+    """What a device did wrong. `key` is the same for the same defect; `text` says it."""
+
+    kind: str
+    key: str
+    text: str
+
+
+class _Hang(Exception):
+    pass
+
+
+def guarded(name: str, run: Callable[[], list[Problem]], seconds: float = SECONDS) -> list[Problem]:
+    """What `run` finds; an exception or no end in `seconds` is a finding too. `name`: of the device."""
+    try:
+        with _watchdog(seconds):
+            return run()
+    except _Hang:
+        return [Problem("hang", f"hang/{name}", f"no end within {seconds:g} s")]
+    except Exception as error:
+        return [crash(error)]
+
+
+@contextmanager
+def _watchdog(seconds: float) -> Iterator[None]:
+    def ring(*_: object) -> None:
+        raise _Hang
+
+    try:
+        before = signal.signal(signal.SIGALRM, ring)
+    except ValueError:  # not in the main thread: without a watchdog
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def crash(error: BaseException) -> Problem:
+    """An exception that should not have come out, by its type and the last line of ours."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "iso15118" in Path(f.filename).parts or "hlc_sim" in Path(f.filename).parts]
+    last = (own or frames)[-1]
+    where = f"{Path(last.filename).parent.name}/{Path(last.filename).name}:{last.lineno} in {last.name}"
+    text = f"{type(error).__name__}: {error}"[:300]
+    return Problem("crash", f"crash/{type(error).__name__}/{where}", f"{text} at {where}")
