@@ -203,7 +203,6 @@ def test_errors_below_the_messages_name_file_and_key(text: str, complaint: str, 
     [
         ("{outcome='refuses', codes=['unknown_ca']}", "", "alerts belong to layer = 'tls'"),
         ("{outcome='refuses'}", "layer='tls'\ntls={}", "outcome = 'refuses' needs codes"),
-        ("{outcome='answers'}", "", "outcome = 'answers' needs codes"),
         ("{outcome='ignores'}", "", "outcome = 'ignores' has no meaning with layer = 'v2g'"),
         ("{outcome='ends'}", "layer='slac'\nslac={}", "outcome = 'ends' has no meaning with layer = 'slac'"),
         ("{outcome='survives', never=['PowerReq(Start)']}", "", "no message is called 'PowerReq'"),
