@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,14 +14,12 @@ from ..conformance import Case, Result, Shelf, run_case, suite
 from .verdict import Inconclusive, Unexpected
 
 if TYPE_CHECKING:
-    from _pytest.mark import ParameterSet
-
     from ..scenario.targets import Target
     from .evidence import Evidence
     from .options import Chosen
 
 
-def conformance_cases(*patterns: str, thorough: bool = False) -> list[ParameterSet]:
+def conformance_cases(*patterns: str, thorough: bool = False) -> list[Any]:
     """The cases whose ids match one of `patterns`, as parameters of a test with their ids and requirements;
     with `thorough` also those that repeat a class of stimulus. ValueError if there are none.
 
