@@ -34,11 +34,12 @@ _SESSIONS = 8
 _VERDICT = 1.5
 """s in which a rejection is told [V2G20-2230]."""
 _WISH = 1.0
-"""s of the session at which the vehicle wants something."""
+"""s after power came on at which the vehicle wants something."""
 
 
 def _vehicle(bench: Bench, *wishes: Wish, **evcc: object) -> VehicleConfig:
-    driver = Driver(wishes=[(_WISH * (number + 1), wish) for number, wish in enumerate(wishes)])
+    timed = [(_WISH * (number + 1), wish) for number, wish in enumerate(wishes)]
+    driver = Driver(wishes=timed, wishes_from_power=True)
     return VehicleConfig(mode=bench.capabilities.service, driver=driver, evcc=dict(evcc))
 
 

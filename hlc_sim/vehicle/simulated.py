@@ -57,6 +57,8 @@ class Driver:
     """Scheduled bidirectional session: sell energy down to this state of charge, then charge."""
     wishes: list[tuple[float, Wish]] = field(default_factory=list)
     """Each from its time on; a renegotiation once. They take precedence over `stop_when_charged`."""
+    wishes_from_power: bool = False
+    """The times of `wishes` count from the first time that power is on."""
 
 
 class SimulatedVehicle(Vehicle):
@@ -87,6 +89,7 @@ class SimulatedVehicle(Vehicle):
         self._ac = False
         """The session transfers AC: the EVCC asks for the limits of one side only."""
         self._asked: set[int] = set()
+        self._power_since: float | None = None
         self._adopted: MobilityNeeds | None = None
 
     # -- what it says --
@@ -190,8 +193,11 @@ class SimulatedVehicle(Vehicle):
     def wish(self, now: float) -> Wish:
         self._advance(now)
         scripted = None
+        elapsed = self._ticker.elapsed
+        if self.driver.wishes_from_power:
+            elapsed = -1.0 if self._power_since is None else elapsed - self._power_since
         for index, (start, wish) in enumerate(self.driver.wishes):
-            if self._ticker.elapsed < start:
+            if elapsed < start:
                 continue
             if wish in (Wish.RENEGOTIATE_SCHEDULE, Wish.RENEGOTIATE_SERVICE):
                 if index not in self._asked:
@@ -213,11 +219,20 @@ class SimulatedVehicle(Vehicle):
 
     def control_pilot(self, now: float, state: ControlPilot) -> None:
         self.pilot = state
+        if self._ac and state in (ControlPilot.C, ControlPilot.D):
+            self._power_on(now)
+
+    def _power_on(self, now: float) -> None:
+        self._advance(now)
+        if self._power_since is None:
+            self._power_since = self._ticker.elapsed
 
     def contactors(self, now: float, closed: bool) -> None:
         self._advance(now)
         self.connected = closed
-        if not closed:
+        if closed:
+            self._power_on(now)
+        else:
             self.battery.current = 0.0
 
     def supply(self, now: float, supply: Supply) -> None:
