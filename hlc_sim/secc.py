@@ -102,7 +102,13 @@ class Station:
             self.served += 1
             if self.finished is not None:
                 self.finished(report)
-        log.log(logging.INFO if report.clean else logging.WARNING, "%s: %s", peer, report.ended)
+        log.log(
+            logging.INFO if report.clean else logging.WARNING,
+            "%s: %s, %d messages",
+            peer,
+            report.ended,
+            report.frames,
+        )
 
     async def _serve(self, stream: trio.abc.Stream, report: ConnectionReport) -> None:
         facts = LinkSecurity(tls=False, lab_plain_tcp=True)

@@ -44,8 +44,10 @@ def secc(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 
 def test_demo_ends_with_a_whole_session(tmp_path: Path) -> None:
-    result = hlc("demo", "--speed", "2000", "--json", str(tmp_path / "demo.json"))
+    told = ["--json", str(tmp_path / "demo.json"), "--trace", str(tmp_path)]
+    result = hlc("demo", "--speed", "2000", *told)
     assert result.exit_code == 0
+    assert f"recorded         {tmp_path}/demo-dc-dynamic.jsonl" in result.stdout
     assert "outcome          terminated" in result.stdout
     assert "deviations" in result.stdout
     data = json.loads((tmp_path / "demo.json").read_text())
