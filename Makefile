@@ -1,4 +1,4 @@
-# Two commands on a fresh machine: `make demo` and `make test`. Each makes the venv it needs, once.
+# Two commands on a fresh machine: `make demo` and `make test`. Each makes the venv it needs, once, which takes a minute or more.
 # `make docs` builds the documentation into site/.
 PYTHON ?= python3
 VENV := .venv
@@ -10,16 +10,25 @@ define venv
 needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)' && $(PYTHON) -m venv $(VENV); }
 endef
 
-.PHONY: demo test lint docs check-wheel clean
+.PHONY: help demo test lint docs check-wheel clean
+
+help:
+	@echo 'make demo         a whole session, car against charger'
+	@echo 'make test         the test suite'
+	@echo 'make lint docs    style and types; the documentation, into site/'
+	@echo 'make check-wheel  the wheel in an empty venv'
+	@echo 'make clean        removes what the others made'
 
 $(VENV)/.demo: $(BUILT_FROM)
 	$(venv)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@echo 'Installing into $(VENV): a minute or more, once.'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	touch $@
 
 $(VENV)/.test: $(BUILT_FROM)
 	$(venv)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[hpgp,pki,test]'
+	@echo 'Installing into $(VENV): a minute or more, once.'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[hpgp,pki,test]'
 	touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo
@@ -35,7 +44,8 @@ lint: $(VENV)/.test
 
 $(VENV)/.docs: $(BUILT_FROM)
 	$(venv)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
+	@echo 'Installing into $(VENV): a minute or more, once.'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
 	touch $@ $(VENV)/.demo
 
 docs: $(VENV)/.docs

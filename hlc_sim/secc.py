@@ -102,7 +102,9 @@ class Station:
             self.served += 1
             if self.finished is not None:
                 self.finished(report)
-        log.log(logging.INFO if report.clean else logging.WARNING, "%s: %s", peer, report.ended)
+        level = logging.INFO if report.clean else logging.WARNING
+        told = f", {report.frames} messages" if report.frames else ""
+        log.log(level, "%s: %s%s", peer, report.ended, told)
 
     async def _serve(self, stream: trio.abc.Stream, report: ConnectionReport) -> None:
         facts = LinkSecurity(tls=False, lab_plain_tcp=True)

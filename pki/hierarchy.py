@@ -234,7 +234,10 @@ class Hierarchy:
         try:
             data = json.loads(manifest.read_text())
         except FileNotFoundError:
-            raise FileNotFoundError(f"{directory} holds no hierarchy ({MANIFEST} is missing)") from None
+            lacking = (
+                f"holds no hierarchy ({MANIFEST} is missing)" if directory.is_dir() else "does not exist"
+            )
+            raise FileNotFoundError(f"{directory} {lacking}: v2g-pki mint --out DIR makes one") from None
         except ValueError as error:
             raise ValueError(f"{manifest}: {error}") from None
         known = data.get("format") if isinstance(data, dict) else None

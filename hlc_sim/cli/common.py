@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING, Any
 
@@ -41,26 +42,41 @@ def run(
     recording: Recording,
 ) -> bool:
     """Run a side to the end, recorded if that is wanted; True if Ctrl-C ended it. Everything is closed
-    properly either way.
+    properly either way, and the recording named.
     """
-    with tracing(
+    record = None
+    try:
+        with _recorded(role, settings, interface, security, recording) as record:
+            return _until_interrupted(main, record)
+    finally:
+        if record is not None and record.path is not None:
+            log.info("recorded: %s", record.path)
+
+
+def _recorded(
+    role: Role, settings: object, interface: Interface | None, security: Secured, recording: Recording
+) -> AbstractContextManager[RunTrace]:
+    return tracing(
         recording.trace,
         role,
         config=msgspec.to_builtins(settings, enc_hook=str),
         disclose=interface if security.disclose_secrets else None,
         lab_plain_tcp=security.lab_plain_tcp,
         max_bytes=recording.max_bytes,
-    ) as record:
-        try:
-            trio.run(main, record)
-        except KeyboardInterrupt:
-            return True
-        except BaseExceptionGroup as group:
-            interrupts, others = group.split(KeyboardInterrupt)
-            if others is not None:
-                raise others from None
-            return interrupts is not None
-        return False
+    )
+
+
+def _until_interrupted(main: Callable[[RunTrace], Any], record: RunTrace) -> bool:
+    try:
+        trio.run(main, record)
+    except KeyboardInterrupt:
+        return True
+    except BaseExceptionGroup as group:
+        interrupts, others = group.split(KeyboardInterrupt)
+        if others is not None:
+            raise others from None
+        return interrupts is not None
+    return False
 
 
 def log_to_stderr(verbose: bool) -> None:
@@ -91,4 +107,6 @@ def host_and_port(text: str) -> tuple[str, int] | tuple[str, int, int, int]:
             return interfaces.find(scope).socket_address(IPv6Address(address), int(port))
         except AddressValueError:
             raise ValueError(f"{text!r}: {address!r} is no IPv6 address") from None
+    if address.lower().startswith("fe80:"):
+        raise ValueError(f"{text!r}: a link-local address needs its interface: [{address}%eth0]:{port}")
     return host, int(port)

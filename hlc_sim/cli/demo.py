@@ -256,6 +256,8 @@ def run_demo(
     console.print()
     meeting.show(console)
     summary.show_charge(console, result, "summary")
+    if record.path is not None:
+        console.print(f"[dim]recorded[/]         {escape(str(record.path))}", soft_wrap=True)
     for connection in connections:
         if connection.deviations:
             console.print("[dim]seen by the charger[/]")

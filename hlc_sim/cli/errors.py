@@ -86,6 +86,7 @@ def readable() -> Iterator[None]:
     except ValueError as error:
         stop(str(error))
     except KeyboardInterrupt:
+        complain("interrupted")
         raise typer.Exit(Exit.INTERRUPTED) from None
     except BaseExceptionGroup as group:
         only: BaseException = group

@@ -18,11 +18,15 @@ from ..trace.run import RunTrace
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
 from ..transport.link import Link
+from ..vehicle import SimulatedVehicle
 from . import powerline as dlink
 from . import summary
 from .common import host_and_port, log, log_to_stderr, logging_sink, override, run
-from .errors import Exit
+from .errors import Exit, complain
 from .options import Place, Recording, Secured
+
+_TOLD_EVERY = 10.0
+"""s"""
 
 if TYPE_CHECKING:
     from ..powerline.dlink import VehicleLink
@@ -78,13 +82,18 @@ def run_evcc(
                 stream, known = await _secure_evcc(stream, tls, record, peer)
             sinks = [logging_sink("SECC")] if verbose else []
             link = Link(stream, Role.EVCC, sink=record.sink(peer, *sinks, battery=vehicle.battery))
-            result = await charge(link, session_config, vehicle, resume=resume, **known)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_tell, vehicle, link)
+                result = await charge(link, session_config, vehicle, resume=resume, **known)
+                nursery.cancel_scope.cancel()
             record.closed(peer, "EVCC", result.session.reason, result.session.deviations)
             results.append(result)
             resume = result.session.paused
             await line.down(paused=resume is not None)
             summary.show_charge(console, result, "session" if sessions == 1 else f"session {number}")
             if not result.session.ok:
+                if tls is None and not link.bytes_received:
+                    log.info("it closed a connection over plain TCP without an answer: does it want TLS?")
                 break
             if resume is None:
                 vehicle = settings.vehicle()
@@ -94,9 +103,24 @@ def run_evcc(
         listed = [summary.of_charge(item) for item in results]
         summary.write(recording.json, listed if sessions > 1 or not listed else listed[0])
     if interrupted:
+        complain("interrupted")
         raise typer.Exit(Exit.INTERRUPTED)
     if len(results) < sessions or not all(item.session.ok for item in results):
         raise typer.Exit(Exit.FAILED)
+
+
+async def _tell(vehicle: SimulatedVehicle, link: Link) -> None:
+    """How far the session is, from time to time: in real time, charging takes as long as charging does."""
+    battery = vehicle.battery
+    while True:
+        await trio.sleep(_TOLD_EVERY)
+        log.info(
+            "%d messages, %.1f kW, state of charge %.1f %% of %.0f %% (--speed, --charge-loops: shorter)",
+            sum(link.messages.values()),
+            battery.voltage * battery.current / 1000,
+            battery.soc,
+            vehicle.driver.target_soc,
+        )
 
 
 async def _discover(

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from iso15118.messages import common
 from iso15118.session.events import Deviation, Severity
@@ -117,9 +118,9 @@ def show_charge(console: Console, report: ChargeReport, title: str) -> None:
     table.add_row("state of charge", f"{report.soc_start:.1f} % to {report.soc_end:.1f} %")
     table.add_row("transport", report.tls or "plain TCP (laboratory)")
     if report.tls:
-        count = len(report.tls_remarks)
-        remarks = f", {count} remark{'s' if count > 1 else ''} (in --json)" if count else ""
-        table.add_row("certificates", f"trusted{remarks}")
+        table.add_row("certificates", "trusted, but for remarks" if report.tls_remarks else "trusted")
+        for remark in report.tls_remarks:
+            table.add_row("", Text(remark, style="dim"))
     console.print(table)
     show_deviations(console, session.deviations)
 

@@ -82,9 +82,10 @@ def conformance(
     """
     from iso15118.session.events import Role
 
-    from ..cli.errors import readable, stop
+    from ..cli.errors import Exit, readable, stop
     from ..scenario.fit import OurSide
     from .capabilities import Capabilities, of_simulator
+    from .model import Result
     from .template import text
 
     with readable():
@@ -96,7 +97,7 @@ def conformance(
         if list_ or show:
             for case in chosen:
                 typer.echo(_described(case) if show else f"{case.id}  {case.title}")
-            typer.echo(f"{len(chosen)} cases", err=True)
+            typer.echo(_count(chosen), err=True)
             return
         simulated = address is None and iface is None
         if address is not None and (iface is not None or tests is Role.EVCC):
@@ -110,21 +111,32 @@ def conformance(
                 stop("say with --capabilities what the device supports (hlc conformance --template)")
             stated = of_simulator()
         where = f"the {tests.value} at {address}" if address else f"the {tests.value} on {iface}"
+        where += f": {stated.device or 'a device without a name'}"
         where = f"the built-in {tests.value}" if simulated else where
-        typer.echo(
-            f"{len(chosen)} cases against {where}: {stated.device or 'a device without a name'}", err=True
-        )
+        typer.echo(f"{_count(chosen)} against {where}", err=True)
         if dry_run:
             for case in chosen:
                 missing = stated.missing(case.needs)
                 typer.echo(f"{'would skip' if missing else 'would run'} {case.id}: {case.title}")
             return
+        for file in (junit, results):  # before a run of hours whose results they are
+            if file is not None:
+                file.open("a").close()
         device = Device("simulator" if simulated else address, iface, trigger)
         if not simulated:
             device.secure(pki, lab_plain_tcp, (cert, key, root))
             stated.tls = stated.tls and not lab_plain_tcp
         done = _run(chosen, stated, device.target, ours, simulated=simulated, results=results, log=log)
         _report(done, stated, junit)
+        if len(done) < len(chosen):
+            hint = "the same command goes on from there" if results else "with --results it could go on"
+            stop(f"interrupted after {len(done)} of {_count(chosen)}; {hint}", Exit.INTERRUPTED)
+        if any(item.result is Result.FAIL for item in done):
+            raise typer.Exit(Exit.FAILED)
+
+
+def _count(cases: Sequence[Case]) -> str:
+    return f"{len(cases)} case{'s' if len(cases) != 1 else ''}"
 
 
 def _chosen(tests: object, patterns: list[str], thorough: bool) -> list[Case]:
@@ -175,7 +187,7 @@ def _run(
     if known:
         typer.echo(f"{results}: goes on after {len(known)} cases", err=True)
     done: list[CaseResult] = []
-    for item in _results(cases, capabilities, target, ours, known, simulated=simulated):
+    for item in _until_interrupted(_results(cases, capabilities, target, ours, known, simulated=simulated)):
         done.append(item)
         if results is not None and item.case.id not in known:
             output.append(results, item)
@@ -188,6 +200,18 @@ def _run(
             for entry in item.log:
                 typer.echo(f"{'':<{output.WIDTH}}  {entry}")
     return done
+
+
+def _until_interrupted(results: Iterator[CaseResult]) -> Iterator[CaseResult]:
+    """The results up to Ctrl-C."""
+    try:
+        yield from results
+    except KeyboardInterrupt:
+        return
+    except BaseExceptionGroup as group:
+        _, others = group.split(KeyboardInterrupt)
+        if others is not None:
+            raise others from None
 
 
 def _results(
@@ -231,11 +255,8 @@ def _results(
 
 def _report(done: list[CaseResult], capabilities: Capabilities, junit: Path | None) -> None:
     from . import output
-    from .model import Result
 
     for entry in output.summary(done):
         typer.echo(entry)
     if junit is not None:
         junit.write_text(output.as_junit(done, f"conformance of {capabilities.device}"), encoding="utf-8")
-    if any(item.result is Result.FAIL for item in done):
-        raise typer.Exit(1)

@@ -74,8 +74,7 @@ def fuzz(
     ] = 1.0,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes, in-process only.")] = 1,
     recovery: Annotated[
-        float,
-        typer.Option("--recovery", min=0, help="Time in s that a device may take until it serves again."),
+        float, typer.Option("--recovery", min=0, help="Seconds a device may take until it serves again.")
     ] = 60.0,
     output: Annotated[
         Path | None,

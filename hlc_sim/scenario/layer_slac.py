@@ -6,6 +6,7 @@ succeeds.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from iso15118.session.events import Role
@@ -25,6 +26,8 @@ async def play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
     """Play and judge a scenario of layer SLAC."""
     settings = scenario.slac
     assert settings is not None
+    if find_spec("scapy") is None:
+        raise NoTarget("the powerline needs scapy: pip install 'hlc-sim[hpgp]'")
     async with target.bench(scenario) as bench:
         if not target.name.startswith("simulated"):
             before = await bench.match(None, _MATCHING)

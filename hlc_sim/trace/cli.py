@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 trace = typer.Typer(name="trace", help="Traces and captures: show, compare, replay.", no_args_is_help=True)
 
+_WIDTH_OF_A_FILE = 132
+"""Columns of a table that goes into a file or a pipe."""
 _FORMS = "trace (JSON lines), pcap, pcapng, or - for standard input"
 Recording = Annotated[str, typer.Argument(metavar="FILE", help=f"A {_FORMS}.")]
 Recordings = Annotated[list[str], typer.Argument(metavar="FILE...", help=f"Each a {_FORMS}.")]
@@ -255,6 +258,8 @@ def show(
     from .show import show_messages, show_table
 
     console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WIDTH_OF_A_FILE
 
     def one(file: str) -> Exit:
         if len(files) > 1:

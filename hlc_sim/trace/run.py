@@ -47,6 +47,11 @@ class RunTrace:
         self._open: dict[str, ConnectionRecorder] = {}
         self._outlets: dict[str, _Outlet] = {}
 
+    @property
+    def path(self) -> Path | None:
+        """The file of JSON lines, the latest if there are several."""
+        return self._recorder.path if self._recorder is not None else None
+
     def sdp(self, direction: str, payload_type: int, payload: bytes) -> None:
         """An SDPSink."""
         if self._recorder is not None:

@@ -207,7 +207,9 @@ async def ask(
             if sink is not None:
                 sink("secc->evcc", v2gtp.PayloadType.SDP_RESPONSE, response.to_bytes())
             return response, number
-    raise DiscoveryError(f"no SECC answered {max_requests} SDP requests on {where}")
+    raise DiscoveryError(
+        f"no SECC answered {max_requests} SDP requests on {where}; is it on this interface, and ready?"
+    )
 
 
 def check_security(response: sdp.Response, wanted: sdp.Security) -> None:

@@ -3,8 +3,8 @@ wishes.
 
 `Charger` is one outlet. It is polled: every call carries `now` (s, the session's clock, the same as
 SECC.handle's) and returns at once; what takes time answers ONGOING and is asked again. Values are those of
-`values`. Subclass `Charger` to inherit the answers of a simple station; only the methods without a default
-body must be written.
+`values`. Subclass `Charger` to inherit the answers of a simple station; only the abstract methods must be
+written. (In a protocol, mypy takes an empty body for abstract, hence the `return` in those that are not.)
 """
 
 from __future__ import annotations
@@ -135,9 +135,11 @@ class Charger(Protocol):
 
     def select(self, now: float, mode: EnergyMode) -> None:
         """The EV selected (or resumed, or changed) this energy service and parameter set."""
+        return
 
     def vehicle(self, now: float, report: VehicleReport) -> None:
         """Called with each request that tells something new, before the method that answers it."""
+        return
 
     @abstractmethod
     def ac_limits(self, now: float) -> ACLimits:
@@ -156,6 +158,7 @@ class Charger(Protocol):
 
     def profile(self, now: float, tuple_id: int | None, profile: common.EVPowerProfile) -> None:
         """The EV will follow this; `tuple_id` is None in dynamic mode."""
+        return
 
     # -- hardware --------------------------------------------------------------------------------------------
 
@@ -226,6 +229,7 @@ class Charger(Protocol):
 
     def metering_confirmed(self, now: float, request: common.MeteringConfirmationReq) -> None:
         """The EV has signed the last meter reading; the wish for it is fulfilled."""
+        return
 
     def receipt(self, now: float) -> Receipt | None:
         """Running costs, if the site tells them."""
@@ -252,3 +256,4 @@ class Charger(Protocol):
         """The session is over (or paused), well or badly; SECC has called `stop_power` before if power was
         on.
         """
+        return

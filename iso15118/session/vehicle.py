@@ -119,9 +119,11 @@ class Vehicle(Protocol):
 
     def control_pilot(self, now: float, state: ControlPilot) -> None:
         """Close S2 (C, D) or open it (B)."""
+        return
 
     def contactors(self, now: float, closed: bool) -> None:
         """DC: connect the battery once pre-charge has met its voltage; disconnect it after the transfer."""
+        return
 
     @abstractmethod
     def supply(self, now: float, supply: Supply) -> None:
@@ -133,3 +135,4 @@ class Vehicle(Protocol):
 
         The vehicle confirms by stating them itself in `needs` from then on.
         """
+        return

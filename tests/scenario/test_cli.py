@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hlc_sim.cli.app import app
+from hlc_sim.scenario import layer_slac
 
 runner = CliRunner()
 
@@ -25,6 +26,13 @@ def test_run_against_the_simulator() -> None:
     )
     assert result.exit_code == 0, result.output
     assert "2 pass, 0 fail, 0 inconclusive" in result.output
+
+
+def test_without_scapy_the_matching_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_slac, "find_spec", lambda name: None)
+    result = runner.invoke(app, ["scenario", "run", "slac-good", "--against", "simulator"])
+    assert "pip install 'hlc-sim[hpgp]'" in result.output
+    assert "0 pass, 0 fail, 1 inconclusive" in result.output
 
 
 def test_nothing_starts_without_a_named_target() -> None:

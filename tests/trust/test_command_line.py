@@ -99,7 +99,7 @@ def test_a_configuration_file_names_the_certificates(directory: Path, tmp_path: 
     ("arguments", "message"),
     [
         ((), "give --pki with a directory made by `v2g-pki mint --out DIR`"),
-        (("--pki", "nowhere"), "nowhere holds no hierarchy"),
+        (("--pki", "nowhere"), "nowhere does not exist"),
         (("--cert", "a.pem"), "cert and key come together"),
         (("--pki", "x", "--cert", "a.pem", "--key", "b.key"), "pki and files"),
         (("--lab-plain-tcp", "--pki", "x"), "--lab-plain-tcp excludes --pki"),
