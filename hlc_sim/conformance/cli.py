@@ -82,7 +82,7 @@ def conformance(
     """
     from iso15118.session.events import Role
 
-    from ..cli.errors import readable, stop
+    from ..cli.errors import can_be_written, readable, stop
     from ..scenario.fit import OurSide
     from .capabilities import Capabilities, of_simulator
     from .template import text
@@ -119,6 +119,8 @@ def conformance(
                 missing = stated.missing(case.needs)
                 typer.echo(f"{'would skip' if missing else 'would run'} {case.id}: {case.title}")
             return
+        for path in (junit, results):
+            can_be_written(path)
         device = Device("simulator" if simulated else address, iface, trigger)
         if not simulated:
             device.secure(pki, lab_plain_tcp, (cert, key, root))
@@ -168,26 +170,56 @@ def _run(
     results: Path | None,
     log: bool,
 ) -> list[CaseResult]:
+    from ..cli.errors import complain
+    from ..scenario.presence import Gone
     from . import output
     from .model import Result
+    from .runner import judge_known
 
-    known = output.earlier(results, {case.id: case for case in cases}) if results is not None else {}
+    earlier = (
+        output.earlier(results, {case.id: case for case in cases}, capabilities.device)
+        if results is not None
+        else {}
+    )
+    known: dict[str, CaseResult] = {}
+    for name, item in earlier.items():  # as the capability file is now
+        judge_known(item, capabilities)
+        if (item.result is Result.NOT_APPLICABLE) == bool(capabilities.missing(item.case.needs)):
+            known[name] = item
     if known:
         typer.echo(f"{results}: goes on after {len(known)} cases", err=True)
     done: list[CaseResult] = []
-    for item in _results(cases, capabilities, target, ours, known, simulated=simulated):
-        done.append(item)
-        if results is not None and item.case.id not in known:
-            output.append(results, item)
-        if item.result in (Result.PASS, Result.NOT_APPLICABLE) and simulated:
-            continue
-        typer.echo(output.line(item))
-        for reason in item.reasons:
-            typer.echo(f"{'':<{output.WIDTH}}  {reason}")
-        if log and item.result is not Result.PASS:
-            for entry in item.log:
-                typer.echo(f"{'':<{output.WIDTH}}  {entry}")
+    try:
+        for item in _results(cases, capabilities, target, ours, known, simulated=simulated):
+            done.append(item)
+            if results is not None and item.case.id not in known:
+                output.append(results, item, capabilities.device)
+            _tell(item, log, quiet=simulated)
+    except (KeyboardInterrupt, Gone):
+        for entry in output.summary(done):
+            typer.echo(entry)
+        kept = (
+            f"kept in {results}: the same command goes on"
+            if results is not None
+            else "lost without --results"
+        )
+        complain(f"stopped after {len(done)} of {len(cases)} cases, {kept}")
+        raise
     return done
+
+
+def _tell(item: CaseResult, log: bool, *, quiet: bool) -> None:
+    from . import output
+    from .model import Result
+
+    if item.result in (Result.PASS, Result.NOT_APPLICABLE) and quiet:
+        return
+    typer.echo(output.line(item))
+    for reason in item.reasons:
+        typer.echo(f"{'':<{output.WIDTH}}  {reason}")
+    if log and item.result is not Result.PASS:
+        for entry in item.log:
+            typer.echo(f"{'':<{output.WIDTH}}  {entry}")
 
 
 def _results(
@@ -200,13 +232,17 @@ def _results(
     simulated: bool,
 ) -> Iterator[CaseResult]:
     import time
+    from functools import partial
 
     import trio
 
+    from ..cli.errors import complain
+    from ..scenario.presence import Presence
     from .bench import Shelf
     from .runner import run_case
 
     shelf = Shelf()
+    presence = Presence(complain)
     began = time.monotonic()
     told = began
     played = 0
@@ -220,7 +256,9 @@ def _results(
             from trio.testing import MockClock
 
             clock = MockClock(autojump_threshold=0)
-        yield trio.run(run_case, case, capabilities, target, shelf, ours, clock=clock)
+        play = partial(trio.run, run_case, case, capabilities, target, shelf, ours, clock=clock)
+        # what does not need the device does not tell whether it is there
+        yield play() if capabilities.missing(case.needs) else presence.play(play)
         played += 1
         now = time.monotonic()
         if now - told > 10:
