@@ -98,7 +98,8 @@ def logging_sink(peer: str) -> FrameSink:
 def host_and_port(text: str) -> tuple[str, int] | tuple[str, int, int, int]:
     """ "host:port" or "[ipv6%iface]:port". ValueError if it is neither."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    bare = ":" in host and not host.startswith("[")  # '::1' ends in what looks like a port
+    if not host or bare or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"{text!r} is not HOST:PORT (IPv6 addresses in brackets: [fe80::1%eth0]:50000)")
     host = host.removeprefix("[").removesuffix("]")
     address, _, scope = host.partition("%")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -43,6 +44,16 @@ def stop(message: str, code: Exit = Exit.USAGE) -> NoReturn:
     """End the command with one line on standard error."""
     complain(message)
     raise typer.Exit(code)
+
+
+def can_be_written(path: Path | None) -> None:
+    """Refuse a file that a long run would fail to write at its end. OSError names it."""
+    if path is None or path == Path("-") or (path.exists() and not path.is_file()):
+        return
+    new = not path.exists()
+    path.open("ab").close()
+    if new:
+        path.unlink()
 
 
 def _refused_tls() -> tuple[type[Exception], ...]:

@@ -82,7 +82,7 @@ def conformance(
     """
     from iso15118.session.events import Role
 
-    from ..cli.errors import Exit, readable, stop
+    from ..cli.errors import Exit, can_be_written, complain, readable, stop
     from ..scenario.fit import OurSide
     from .capabilities import Capabilities, of_simulator
     from .model import Result
@@ -119,18 +119,18 @@ def conformance(
                 missing = stated.missing(case.needs)
                 typer.echo(f"{'would skip' if missing else 'would run'} {case.id}: {case.title}")
             return
-        for file in (junit, results):  # before a run of hours whose results they are
-            if file is not None:
-                file.open("a").close()
+        for path in (junit, results):
+            can_be_written(path)
         device = Device("simulator" if simulated else address, iface, trigger)
         if not simulated:
             device.secure(pki, lab_plain_tcp, (cert, key, root))
             stated.tls = stated.tls and not lab_plain_tcp
-        done = _run(chosen, stated, device.target, ours, simulated=simulated, results=results, log=log)
+        done, ended = _run(chosen, stated, device.target, ours, simulated=simulated, results=results, log=log)
         _report(done, stated, junit)
-        if len(done) < len(chosen):
+        if ended is not None:
             hint = "the same command goes on from there" if results else "with --results it could go on"
-            stop(f"interrupted after {len(done)} of {_count(chosen)}; {hint}", Exit.INTERRUPTED)
+            complain(f"stopped after {len(done)} of {_count(chosen)}; {hint}")
+            raise ended if isinstance(ended, OSError) else KeyboardInterrupt
         if any(item.result is Result.FAIL for item in done):
             raise typer.Exit(Exit.FAILED)
 
@@ -179,39 +179,54 @@ def _run(
     simulated: bool,
     results: Path | None,
     log: bool,
-) -> list[CaseResult]:
+) -> tuple[list[CaseResult], BaseException | None]:
+    """The results, and what ended them before the last: Ctrl-C, or a device that is gone."""
+    from ..scenario.presence import Gone
     from . import output
     from .model import Result
+    from .runner import judge_known
 
-    known = output.earlier(results, {case.id: case for case in cases}) if results is not None else {}
+    earlier = (
+        output.earlier(results, {case.id: case for case in cases}, capabilities.device)
+        if results is not None
+        else {}
+    )
+    known: dict[str, CaseResult] = {}
+    for name, item in earlier.items():  # as the capability file is now
+        judge_known(item, capabilities)
+        if (item.result is Result.NOT_APPLICABLE) == bool(capabilities.missing(item.case.needs)):
+            known[name] = item
     if known:
         typer.echo(f"{results}: goes on after {len(known)} cases", err=True)
     done: list[CaseResult] = []
-    for item in _until_interrupted(_results(cases, capabilities, target, ours, known, simulated=simulated)):
-        done.append(item)
-        if results is not None and item.case.id not in known:
-            output.append(results, item)
-        if item.result in (Result.PASS, Result.NOT_APPLICABLE) and simulated:
-            continue
-        typer.echo(output.line(item))
-        for reason in item.reasons:
-            typer.echo(f"{'':<{output.WIDTH}}  {reason}")
-        if log and item.result is not Result.PASS:
-            for entry in item.log:
-                typer.echo(f"{'':<{output.WIDTH}}  {entry}")
-    return done
-
-
-def _until_interrupted(results: Iterator[CaseResult]) -> Iterator[CaseResult]:
-    """The results up to Ctrl-C."""
+    ended: BaseException | None = None
     try:
-        yield from results
-    except KeyboardInterrupt:
-        return
+        for item in _results(cases, capabilities, target, ours, known, simulated=simulated):
+            done.append(item)
+            if results is not None and item.case.id not in known:
+                output.append(results, item, capabilities.device)
+            _tell(item, log, quiet=simulated)
+    except (KeyboardInterrupt, Gone) as end:
+        ended = end
     except BaseExceptionGroup as group:
-        _, others = group.split(KeyboardInterrupt)
+        ended, others = group.split(KeyboardInterrupt)
         if others is not None:
-            raise others from None
+            raise
+    return done, ended
+
+
+def _tell(item: CaseResult, log: bool, *, quiet: bool) -> None:
+    from . import output
+    from .model import Result
+
+    if item.result in (Result.PASS, Result.NOT_APPLICABLE) and quiet:
+        return
+    typer.echo(output.line(item))
+    for reason in item.reasons:
+        typer.echo(f"{'':<{output.WIDTH}}  {reason}")
+    if log and item.result is not Result.PASS:
+        for entry in item.log:
+            typer.echo(f"{'':<{output.WIDTH}}  {entry}")
 
 
 def _results(
@@ -224,13 +239,17 @@ def _results(
     simulated: bool,
 ) -> Iterator[CaseResult]:
     import time
+    from functools import partial
 
     import trio
 
+    from ..cli.errors import complain
+    from ..scenario.presence import Presence
     from .bench import Shelf
     from .runner import run_case
 
     shelf = Shelf()
+    presence = Presence(complain)
     began = time.monotonic()
     told = began
     played = 0
@@ -244,7 +263,9 @@ def _results(
             from trio.testing import MockClock
 
             clock = MockClock(autojump_threshold=0)
-        yield trio.run(run_case, case, capabilities, target, shelf, ours, clock=clock)
+        play = partial(trio.run, run_case, case, capabilities, target, shelf, ours, clock=clock)
+        # what does not need the device does not tell whether it is there
+        yield play() if capabilities.missing(case.needs) else presence.play(play)
         played += 1
         now = time.monotonic()
         if now - told > 10:

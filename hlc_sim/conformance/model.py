@@ -117,3 +117,5 @@ class CaseResult:
     reasons: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    unreached: bool = False
+    """There was no connection to the device at all."""

@@ -52,14 +52,15 @@ def as_builtins(result: CaseResult) -> dict[str, Any]:
     }
 
 
-def append(path: Path, result: CaseResult) -> None:
+def append(path: Path, result: CaseResult, device: str) -> None:
     """Add one result to a file of JSON lines, so that a run that is cut short can go on."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(as_builtins(result)) + "\n")
+        file.write(json.dumps({"device": device, **as_builtins(result)}) + "\n")
 
 
-def earlier(path: Path, cases: Mapping[str, Case]) -> dict[str, CaseResult]:
-    """The results in a file of JSON lines, as far as `cases` knows them. ValueError names file and line.
+def earlier(path: Path, cases: Mapping[str, Case], device: str) -> dict[str, CaseResult]:
+    """The results in a file of JSON lines, as far as `cases` knows them. ValueError names file and line, or
+    says that they are of another device.
 
     A last line without its end, of a run that was ended while it wrote, is cut off.
     """
@@ -75,6 +76,10 @@ def earlier(path: Path, cases: Mapping[str, Case]) -> dict[str, CaseResult]:
             case, result = data["case"], Result(data["result"])
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path}: line {number} is no result of a case") from None
+        if (other := data.get("device", device)) != device:
+            raise ValueError(
+                f"{path}: line {number} is of device {other!r}, the capability file says {device!r}"
+            )
         if case in cases:
             found[case] = CaseResult(cases[case], result, data["reasons"], data["log"], data["seconds"])
     return found

@@ -10,6 +10,7 @@ import trio
 from ..scenario.fit import OurSide
 from ..scenario.model import Result as ScenarioResult
 from ..scenario.model import Scenario
+from ..scenario.no_target import Unreached
 from ..scenario.runner import run
 from ..scenario.targets import NoTarget
 from .bench import Bench, MakeTarget, Shelf
@@ -18,6 +19,7 @@ from .making import fitted
 from .model import Case, CaseResult, Failed, Inconclusive, Observation, Result
 from .reference import references
 
+_KNOWN = "known: "
 _OF_SCENARIO = {
     ScenarioResult.PASS: Result.PASS,
     ScenarioResult.FAIL: Result.FAIL,
@@ -44,11 +46,20 @@ async def run_case(
     except ExceptionGroup as group:  # of the tasks of a simulated device
         crash = next(_leaves(group))
         result = CaseResult(case, Result.FAIL, [f"it crashed: {type(crash).__name__}: {crash}"])
-    if result.result is Result.FAIL and (why := _known(case.id, capabilities)):
-        result.result = Result.KNOWN
-        result.reasons.append(f"known: {why}")
+    judge_known(result, capabilities)
     result.seconds = trio.current_time() - started
     return result
+
+
+def judge_known(result: CaseResult, capabilities: Capabilities) -> None:
+    """Whether a failure is a known one, as the capability file says now."""
+    why = _known(result.case.id, capabilities)
+    if result.result is Result.KNOWN:
+        result.result = Result.FAIL
+        result.reasons = [reason for reason in result.reasons if not reason.startswith(_KNOWN)]
+    if result.result is Result.FAIL and why:
+        result.result = Result.KNOWN
+        result.reasons.append(f"{_KNOWN}{why}")
 
 
 async def _played(
@@ -67,7 +78,8 @@ async def _played(
     except Inconclusive as reason:
         return CaseResult(case, Result.INCONCLUSIVE, list(reason.args), bench.log)
     except NoTarget as reason:
-        return CaseResult(case, Result.INCONCLUSIVE, [str(reason)], bench.log)
+        gone = isinstance(reason, Unreached) and not bench.log  # else it was there at first
+        return CaseResult(case, Result.INCONCLUSIVE, [str(reason)], bench.log, unreached=gone)
     return CaseResult(case, Result.PASS, log=bench.log)
 
 
@@ -91,7 +103,9 @@ async def _scenario(
     if case.any_service:
         scenario = fitted(scenario, capabilities)
     verdict = await run(ours.fit(scenario), make_target(case.tests))
-    return CaseResult(case, _OF_SCENARIO[verdict.result], verdict.reasons, verdict.log)
+    return CaseResult(
+        case, _OF_SCENARIO[verdict.result], verdict.reasons, verdict.log, unreached=verdict.unreached
+    )
 
 
 async def _observe(observation: Observation, bench: Bench) -> None:

@@ -14,6 +14,7 @@ from .settings import Layer
 
 if TYPE_CHECKING:
     from .model import Scenario, Verdict
+    from .presence import Presence
 
 app = typer.Typer(
     name="scenario",
@@ -98,8 +99,9 @@ def run(
     Nothing is sent to any address but the one named. Each scenario is a session, most are followed by an
     undisturbed one.
     """
-    from ..cli.errors import readable, stop
+    from ..cli.errors import complain, readable, stop
     from .fit import OurSide
+    from .presence import Presence
 
     with readable():
         chosen = _chosen(names, file)
@@ -117,7 +119,8 @@ def run(
         if not device.simulated:
             messages = any(item.layer is Layer.V2G for item in chosen)
             device.secure(pki, lab_plain_tcp, (cert, key, root), needed=messages)
-        verdicts = [_run(item, device, log) for item in chosen]
+        presence = Presence(complain)
+        verdicts = [_run(item, device, presence, log) for item in chosen]
         counts = {r: sum(v.result == r for v in verdicts) for r in ("pass", "fail", "inconclusive")}
         typer.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
         if counts["fail"]:
@@ -160,7 +163,7 @@ def _show(item: Scenario) -> None:
         typer.echo(f"  seen as: {', '.join(item.origin)}")
 
 
-def _run(item: Scenario, device: Device, log: bool) -> Verdict:
+def _run(item: Scenario, device: Device, presence: Presence, log: bool) -> Verdict:
     import trio
 
     from .runner import run as run_scenario
@@ -170,7 +173,7 @@ def _run(item: Scenario, device: Device, log: bool) -> Verdict:
         from trio.testing import MockClock
 
         clock = MockClock(autojump_threshold=0)
-    verdict = trio.run(run_scenario, item, device.target(item.tests), clock=clock)
+    verdict = presence.play(lambda: trio.run(run_scenario, item, device.target(item.tests), clock=clock))
     typer.echo(f"{verdict.result.value:<13} {item.name} ({verdict.seconds:.1f} s)")
     for reason in verdict.reasons:
         typer.echo(f"              {reason}")

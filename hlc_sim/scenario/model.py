@@ -332,3 +332,5 @@ class Verdict:
     """Errors of the device that the judge found."""
     log: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    unreached: bool = False
+    """There was no connection to the device at all."""

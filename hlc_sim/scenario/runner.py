@@ -21,6 +21,7 @@ from ..evcc import charge
 from ..secc import ConnectionReport, Station
 from ..transport.link import Intervention, Link
 from .model import Do, Expect, Outcome, Result, Scenario, Verdict
+from .no_target import Unreached
 from .physics import charger_kind, vehicle_kind
 from .script import Script
 from .settings import Layer
@@ -81,6 +82,7 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
     except* NoTarget as group:  # out of the nursery of a session
         verdict.result = Result.INCONCLUSIVE
         verdict.reasons += [str(error) for error in _leaves(group)]
+        verdict.unreached = any(isinstance(error, Unreached) for error in _leaves(group))
         verdict.log += _said(target)
     verdict.seconds = trio.current_time() - started
     return verdict
@@ -258,7 +260,11 @@ async def _health(scenario: Scenario, target: Target, verdict: Verdict) -> set[t
     session, which is for `hlc check` to say, not for the verdict on a disturbance.
     """
     plain = dataclasses.replace(scenario, steps=(), vehicle=_undisturbed(scenario), physics=None)
-    next_one = await attempt(plain, target, disturbed=False)
+    try:
+        next_one = await attempt(plain, target, disturbed=False)
+    except NoTarget as error:  # it was there before the disturbance
+        fail(verdict, f"there was no next session: {error}")
+        return set()
     if not next_one.ok:
         fail(verdict, f"the next session did not succeed: {next_one.ended}")
     return {(finding.rule.id, finding.message) for finding in next_one.record.errors_of(scenario.tests)}

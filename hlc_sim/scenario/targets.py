@@ -30,7 +30,7 @@ from .discovery import (
     MemoryAnswering,
     MemoryAsking,
 )
-from .no_target import NoTarget
+from .no_target import NoTarget, Unreached
 from .trigger import Trigger
 
 __all__ = ["NetworkEVCC", "NetworkSECC", "NoTarget", "SimulatedEVCC", "SimulatedSECC", "Target"]
@@ -297,9 +297,9 @@ class NetworkSECC(_Both):
     async def connect(
         self, nursery: trio.Nursery, vehicle: VehicleConfig, station: StationConfig
     ) -> trio.abc.Stream:
+        security = sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
+        stream: trio.abc.Stream = await self._open(security)
         try:
-            security = sdp_messages.Security.NONE if self.tls is None else sdp_messages.Security.TLS
-            stream: trio.abc.Stream = await tcp.connect(self.address or await self._discover(security))
             return stream if self.tls is None else await _secure(stream, self.tls, server_side=False)
         except (OSError, trio.BrokenResourceError) as error:
             raise NoTarget(f"{self.name}: {error}") from error
@@ -308,10 +308,13 @@ class NetworkSECC(_Both):
         return _known(self.pki)
 
     async def reach(self, nursery: trio.Nursery, scenario: Scenario, hierarchy: Hierarchy) -> trio.abc.Stream:
+        return await self._open(sdp_messages.Security.TLS)
+
+    async def _open(self, security: sdp_messages.Security) -> trio.SocketStream:
         try:
-            return await tcp.connect(self.address or await self._discover(sdp_messages.Security.TLS))
+            return await tcp.connect(self.address or await self._discover(security))
         except OSError as error:
-            raise NoTarget(f"{self.name}: {error}") from error
+            raise Unreached(f"{self.name}: {error}") from error
 
     async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
         if self.interface is None:
@@ -406,7 +409,7 @@ class NetworkEVCC(_Both):
         if accepted is None and self.trigger is not None and self.trigger.code:
             raise NoTarget(f"{self.name}: the trigger ended with exit code {self.trigger.code}")
         if accepted is None:
-            raise NoTarget(f"{self.name}: no car connected within {self.patience:g} s")
+            raise Unreached(f"{self.name}: no car connected within {self.patience:g} s")
         return accepted
 
     async def _give_up(self, waiting: trio.CancelScope) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 import struct
@@ -77,18 +78,38 @@ async def serve(
 
 
 async def server_socket(interface: Interface, udp_port: int = sdp.PORT) -> trio.socket.SocketType:
-    """Where requests arrive: bound to the SDP port, and a member of its group."""
+    """Where requests arrive: bound to the SDP port, and a member of its group. Several stations can share the
+    port; the log says so, since a car then gets several answers.
+    """
     sock = _socket(interface)
-    sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
     try:
-        await sock.bind(("::", udp_port))
-    except OSError:
+        await _bind(sock, interface, udp_port)
+    except OSError as error:
         sock.close()
-        raise
+        raise OSError(
+            error.errno, f"cannot listen on UDP port {udp_port} of {interface.name}: {error.strerror}"
+        ) from None
     if not interface.is_loopback:
         group = IPv6Address(sdp.MULTICAST_GROUP).packed + struct.pack("@I", interface.index)
         sock.setsockopt(trio.socket.IPPROTO_IPV6, trio.socket.IPV6_JOIN_GROUP, group)
     return sock
+
+
+async def _bind(sock: trio.socket.SocketType, interface: Interface, port: int) -> None:
+    try:
+        await sock.bind(("::", port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
+        await sock.bind(("::", port))
+        log.warning(
+            "another station on this machine listens on UDP port %d of %s, too: a car takes the first answer",
+            port,
+            interface.name,
+        )
+    else:  # for the station that comes after
+        sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
 
 
 async def answer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 
@@ -43,7 +44,7 @@ async def connect(
     address: tuple[str, int, int, int] | tuple[str, int], *, timeout: float = 5.0
 ) -> trio.SocketStream:
     """A connection to a socket address (IPv6, as `Discovered.socket_address`) or a (host, port) pair of any
-    kind.
+    kind. OSError says why there is none.
     """
     host, port = address[:2]
     try:
@@ -59,5 +60,15 @@ async def connect(
             return trio.SocketStream(sock)
     except socket.gaierror as error:
         raise OSError(f"{host}: {error.strerror}") from None
+    except OSError as error:
+        reason: BaseException = (
+            error.__cause__ or error
+        )  # trio's own text says no reason, or the address again
+        while isinstance(reason, BaseExceptionGroup):
+            reason = reason.exceptions[0]
+        text = getattr(reason, "strerror", None) or str(reason)
+        if isinstance(reason, OSError) and reason.errno is not None and reason.errno > 0:
+            text = os.strerror(reason.errno)
+        raise ConnectionError(f"no connection to [{host}]:{port}: {text}") from error
     except trio.TooSlowError:
         raise TimeoutError(f"[{host}]:{port} did not accept the connection within {timeout:g} s") from None

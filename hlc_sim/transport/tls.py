@@ -213,8 +213,8 @@ class TLSStream(trio.abc.Stream):
                             True, facts)  # fmt: skip
         detail = str(facts.verdict.errors[0]) if facts.verdict and facts.verdict.errors else reason
         if facts.alert_sent is not None:
-            return TLSError(f"peer refused: {_alert_name(facts.alert_sent)}: {detail}", facts.alert_sent,
-                            False, facts)  # fmt: skip
+            text = f"we refused the peer: {_alert_name(facts.alert_sent)}: {detail}"
+            return TLSError(text, facts.alert_sent, False, facts)
         return TLSError(detail, None, False, facts)
 
     async def do_handshake(self) -> None:

@@ -73,6 +73,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tupl
         ("hlc secc --lab-plain-tcp --json nowhere/x.json", 2, "nowhere/x.json: No such file"),
         ("hlc evcc --lab-plain-tcp --sdp-port 0", 2, "'--sdp-port': 0 is not in the range"),
         ("hlc evcc --lab-plain-tcp --connect here", 2, "'here' is not HOST:PORT"),
+        ("hlc evcc --lab-plain-tcp --connect ::1", 2, "'::1' is not HOST:PORT"),
         ("hlc evcc --lab-plain-tcp --connect [fe80::zz%lo]:9", 2, "'fe80::zz' is no IPv6 address"),
         ("hlc evcc --lab-plain-tcp --connect [fe80::1%nic9]:9", 3, "no network interface 'nic9'"),
         ("hlc evcc --lab-plain-tcp --connect [fe80::1]:9", 2, "a link-local address needs its interface"),

@@ -31,7 +31,7 @@ def test_ctrl_c_ends_with_the_results_so_far(tmp_path: Path, monkeypatch: pytest
     result = RUNNER.invoke(app, [*PAUSE, "--results", str(kept)])
     assert result.exit_code == 130
     assert "all    1 pass" in result.stdout
-    assert "interrupted after 1 of 10 cases; the same command goes on from there" in result.stderr
+    assert "stopped after 1 of 10 cases; the same command goes on from there" in result.stderr
     assert len(kept.read_text().splitlines()) == 1
 
 

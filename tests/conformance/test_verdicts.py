@@ -171,3 +171,47 @@ def test_a_dry_run_says_what_would_be_skipped(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "would skip SECC.fields.dc-scheduled.whole" in result.output
     assert "would run SECC.fields.ac-scheduled.whole" in result.output
+
+
+def kept(path: Path, result: Result, **more: str) -> None:
+    case = suite()["SECC.pause.a-paused-session-is-resumed"]
+    path.write_text(
+        json.dumps({**output.as_builtins(CaseResult(case, result, ["as it was"])), **more}) + "\n"
+    )
+
+
+def go_on(path: Path, capabilities: str, *options: str) -> Any:
+    (path.parent / "box.toml").write_text(capabilities)
+    stated = ["--capabilities", str(path.parent / "box.toml"), "--results", str(path)]
+    return runner.invoke(app, ["conformance", "SECC.pause.a-paused-session-is-resumed", *stated, *options])
+
+
+def test_results_of_another_device_are_not_taken_for_this_one(tmp_path: Path) -> None:
+    kept(tmp_path / "r.jsonl", Result.PASS, device="box 1")
+    result = go_on(tmp_path / "r.jsonl", 'device = "box 2"\npause = true\n')
+    assert result.exit_code == 2
+    assert "r.jsonl: line 1 is of device 'box 1', the capability file says 'box 2'" in result.stderr
+
+
+def test_a_failure_that_became_known_is_known_when_the_run_goes_on(tmp_path: Path) -> None:
+    kept(tmp_path / "r.jsonl", Result.FAIL)
+    assert go_on(tmp_path / "r.jsonl", "pause = true\n").exit_code == 1
+    result = go_on(tmp_path / "r.jsonl", 'pause = true\n[known]\n"SECC.pause.*" = "ticket 7"\n')
+    assert result.exit_code == 0, result.output
+    assert "known: ticket 7" in result.output
+
+
+def test_a_case_is_played_once_the_device_states_what_it_needs(tmp_path: Path) -> None:
+    kept(tmp_path / "r.jsonl", Result.NOT_APPLICABLE)
+    result = go_on(tmp_path / "r.jsonl", "pause = true\n")
+    assert "1 pass" in result.output
+    assert (tmp_path / "r.jsonl").read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize("option", ["--junit", "--results"])
+def test_a_file_that_cannot_be_written_is_said_before_the_run(tmp_path: Path, option: str) -> None:
+    missing = tmp_path / "nowhere" / "file"
+    result = runner.invoke(app, ["conformance", "SECC.pause.*", option, str(missing)])
+    assert result.exit_code == 2
+    assert f"{missing}: No such file or directory" in result.stderr
+    assert "pass" not in result.output

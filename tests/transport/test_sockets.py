@@ -142,3 +142,22 @@ async def test_a_port_in_use_is_named() -> None:
         port = listener.socket.getsockname()[1]
         with pytest.raises(OSError, match=rf"cannot listen on \[::1\]:{port}: Address already in use"):
             await tcp.listen(LO, port)
+
+
+async def test_a_second_station_on_the_sdp_port_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with await sdp.server_socket(LO, 0) as first:
+        port = first.getsockname()[1]
+        assert not caplog.records
+        with await sdp.server_socket(LO, port):
+            assert f"another station on this machine listens on UDP port {port} of lo" in caplog.text
+
+
+async def test_a_refused_connection_says_why_and_where() -> None:
+    with trio.socket.socket(trio.socket.AF_INET6) as bound:
+        await bound.bind(("::1", 0))
+        port = bound.getsockname()[1]
+        for address in (("::1", port), ("::1", port, 0, 0)):
+            with pytest.raises(
+                ConnectionError, match=rf"no connection to \[::1\]:{port}: Connection refused"
+            ):
+                await tcp.connect(address)
