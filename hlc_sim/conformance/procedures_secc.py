@@ -34,11 +34,15 @@ _SESSIONS = 8
 _VERDICT = 1.5
 """s in which a rejection is told [V2G20-2230]."""
 _WISH = 1.0
-"""s of the session at which the vehicle wants something."""
+_PREPARATION = 3.0
+"""s of the session at which the vehicle wants something; with DC later, or the wish would come before the loop
+and be lost there.
+"""
 
 
 def _vehicle(bench: Bench, *wishes: Wish, **evcc: object) -> VehicleConfig:
-    driver = Driver(wishes=[(_WISH * (number + 1), wish) for number, wish in enumerate(wishes)])
+    first = _WISH if bench.capabilities.service.startswith("ac") else _WISH + _PREPARATION
+    driver = Driver(wishes=[(first + _WISH * number, wish) for number, wish in enumerate(wishes)])
     return VehicleConfig(mode=bench.capabilities.service, driver=driver, evcc=dict(evcc))
 
 
