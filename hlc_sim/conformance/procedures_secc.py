@@ -35,8 +35,8 @@ _VERDICT = 1.5
 """s in which a rejection is told [V2G20-2230]."""
 _WISH = 1.0
 _PREPARATION = 3.0
-"""s of the session at which the vehicle wants something; with DC later, or the wish would come before the loop
-and be lost there.
+"""s of the session at which the vehicle wants something; with DC later, or the wish would come before the
+loop and be lost there.
 """
 
 
