@@ -73,7 +73,7 @@ def station(config: TrustConfig) -> StationTrust:
             provisioning_time=config.provisioning_time,
         )
         return dataclasses.replace(made, tls=_with_keylog(made.tls, config))
-    tls = _from_files(config)
+    tls = _usable(_from_files(config))
     if not (config.contract_roots and config.plug_and_charge):
         return StationTrust(tls)
     judge = ContractJudge(_roots(config.contract_roots), tls.policy)
@@ -92,7 +92,7 @@ def vehicle(config: TrustConfig) -> VehicleTrust:
             contracts=config.contracts,
         )
         return dataclasses.replace(made, tls=_with_keylog(made.tls, config))
-    tls = _from_files(config)
+    tls = _usable(_from_files(config))
     settings: dict[str, Any] = {"evcc_id": common_name(tls.credentials[0].chain[0])}
     if config.contract is None or config.contract_key is None or not config.plug_and_charge:
         return VehicleTrust(tls, None, settings)
@@ -102,6 +102,21 @@ def vehicle(config: TrustConfig) -> VehicleTrust:
         lenient=tls.policy.edition is Edition.LENIENT,
     )
     return VehicleTrust(tls, wallet, settings | wallet_settings(wallet))
+
+
+def _usable(tls: TLSConfig) -> TLSConfig:
+    """ValueError if the profile cannot sign with the key: no handshake would succeed, with an alert that
+    says nothing of the key.
+    """
+    for own in tls.credentials:
+        if tls.profile is not LENIENT and own.scheme not in tls.profile.schemes:
+            kind = own.scheme.name.lower() if own.scheme is not None else type(own.key).__name__
+            wanted = " or ".join(scheme.name.lower() for scheme in tls.profile.schemes)
+            raise ValueError(
+                f"the certificate's key signs with {kind}, TLS profile {tls.profile.name} wants {wanted}; "
+                "--profile lenient takes others"
+            )
+    return tls
 
 
 def station_of(

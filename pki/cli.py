@@ -175,7 +175,7 @@ def inspect(
     edition: Annotated[Edition, typer.Option(help="The text to compare with.")] = Edition.ISO_20,
     now: Now = None,
 ) -> None:
-    """Explain certificates, as JSON, and say which rule of the profile each breaks.
+    """Explain certificates, and say which rule of the profile each breaks.
 
     Exit code 1 if any does.
     """

@@ -200,7 +200,9 @@ class Hierarchy:
         """Writes every file and the manifest. An existing hierarchy is left alone unless `overwrite`."""
         manifest = directory / MANIFEST
         if manifest.exists() and not overwrite:
-            raise FileExistsError(f"{directory} already holds a hierarchy; choose another directory")
+            raise FileExistsError(
+                f"{directory} already holds a hierarchy; choose another directory, or --overwrite"
+            )
         for credential in self.credentials.values():
             credential.write(directory, overwrite=overwrite)
         create_file(directory / "roots.pem", self.roots(), overwrite=overwrite)

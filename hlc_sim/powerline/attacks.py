@@ -54,9 +54,11 @@ class Permit:
 
     def check(self) -> None:
         if not self.i_own_this:
-            raise NotPermitted("attacks need i_own_this=True: only on equipment and lines of one's own")
+            raise NotPermitted(
+                "attacks need --i-own-this (i_own_this=True): only on equipment and lines of one's own"
+            )
         if not self.targets:
-            raise NotPermitted("attacks need the addresses of their targets")
+            raise NotPermitted("attacks need the addresses of their targets: --target")
 
 
 @dataclass(frozen=True, slots=True)

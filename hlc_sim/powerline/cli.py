@@ -291,14 +291,20 @@ def attack(
     if iface is None:
         stop("--iface is wanted: attacks have no default interface")
     targets = frozenset(map(_mac, target or []))
+    chosen = [each for each in chosen if not only or each.name in only]
+    permit = Permit(targets, i_own_this)
     bad = 0
 
     async def run() -> None:
         nonlocal bad
-        async with attacker(iface, Permit(targets, i_own_this), capture=capture) as bench:
+        permit.check()
+        typer.echo(
+            f"{len(chosen)} attack(s) on {', '.join(target or [])} through the modem on {iface}; all take "
+            f"some minutes. Broadcasts reach everybody on the line. Capture: {capture}",
+            err=True,
+        )
+        async with attacker(iface, permit, capture=capture) as bench:
             for each in chosen:
-                if only and each.name not in only:
-                    continue
                 finding = await each.run(bench)
                 word = {True: "[green]good[/]", False: "[bold red]BAD[/] ", None: "[dim]-[/]   "}[
                     finding.good

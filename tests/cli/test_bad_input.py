@@ -138,3 +138,19 @@ def test_a_new_certificate_is_not_written_elsewhere(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "name '../../x'" in result.stderr
     assert not (tmp_path / "x.pem").exists()
+
+
+@pytest.mark.parametrize(("side", "chain"), [("secc", "secc"), ("evcc", "vehicle")])
+def test_a_key_that_the_profile_cannot_use_is_said_before_any_handshake(
+    tmp_path: Path, side: str, chain: str
+) -> None:
+    home = tmp_path / "pki"
+    minted = CliRunner().invoke(
+        v2g_pki, ["mint", "--out", str(home), "--edition", "lenient", "--family", "p256"]
+    )
+    assert minted.exit_code == 0, minted.output
+    own = ["--cert", str(home / "chains" / f"{chain}.pem"), "--key", str(home / "keys" / f"{chain}.key")]
+    result = CliRunner().invoke(hlc, [side, *own, "--root", str(home / "certs" / "v2g_root.pem")])
+    assert result.exit_code == Exit.USAGE
+    assert "signs with ecdsa_secp256r1_sha256" in result.stderr
+    assert "--profile lenient" in result.stderr

@@ -44,7 +44,7 @@ def run(*arguments: str):
         (["attack", "evse"], "--iface is wanted"),
         (["attack", "evse", "--iface", "x", "--only", "hug"], "no attack named hug"),
         (["attack", "evse", "--iface", "x", "--target", "12"], "--target '12' is no MAC address"),
-        (["attack", "evse", "--iface", "x", "--target", "020000000001"], "i_own_this=True"),
+        (["attack", "evse", "--iface", "x", "--target", "020000000001"], "need --i-own-this"),
         (["attack", "evse", "--iface", "x", "--i-own-this"], "addresses of their targets"),
         (["sniff"], "one of --iface and --read is wanted"),
         (["powerline", "--modem", "ev"], "modem 'ev': NAME:KIND:ROLE expected"),
