@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..scenario.device import Device, OurStation, OurVehicle, PlugIn, Relaxed
+from ..cli.options import grouped
+from ..scenario.device import Credentials, Device, OurSettings, PlugIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ class Side(StrEnum):
     evcc = "evcc"
 
 
+@grouped
 def conformance(
     patterns: Annotated[
         list[str] | None,
@@ -42,9 +44,6 @@ def conformance(
         typer.Option("--capabilities", metavar="FILE.toml", help="What the device supports; see --template."),
     ] = None,
     trigger: PlugIn = None,
-    vehicle: OurVehicle = None,
-    station: OurStation = None,
-    relaxed: Relaxed = False,
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Also the cases that repeat a class of stimulus.")
     ] = False,
@@ -64,16 +63,9 @@ def conformance(
     template: Annotated[bool, typer.Option("--template", help="Print a capability file to fill in.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, send nothing.")] = False,
     log: Annotated[bool, typer.Option("--log", help="Show what went over the wire, for failures.")] = False,
-    lab_plain_tcp: Annotated[
-        bool, typer.Option("--lab-plain-tcp", help="Without TLS, for the laboratory only.")
-    ] = False,
-    pki: Annotated[
-        Path | None,
-        typer.Option("--pki", metavar="DIR", help="Certificates that the device trusts, by v2g-pki mint."),
-    ] = None,
-    cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS chain, leaf first.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Private key of it.")] = None,
-    root: Annotated[list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots.")] = None,
+    *,
+    settings: OurSettings,
+    credentials: Credentials,
 ) -> None:
     """Judge a device by named cases; exit code 1 if one fails.
 
@@ -83,7 +75,6 @@ def conformance(
     from iso15118.session.events import Role
 
     from ..cli.errors import Exit, can_be_written, complain, readable, stop
-    from ..scenario.fit import OurSide
     from .capabilities import Capabilities, of_simulator
     from .model import Result
     from .template import text
@@ -104,7 +95,7 @@ def conformance(
             stop("--address is for an SECC, and not together with --iface; an EVCC connects to us: --iface")
         if trigger is not None and (iface is None or tests is Role.SECC):
             stop("--trigger makes a car connect to us: use it with --against evcc --iface")
-        ours = OurSide.load(vehicle, station, relaxed=relaxed).in_any_service()
+        ours = settings.load().in_any_service()
         stated = Capabilities.load(capabilities) if capabilities is not None else None
         if stated is None:
             if not simulated:
@@ -123,8 +114,8 @@ def conformance(
             can_be_written(path)
         device = Device("simulator" if simulated else address, iface, trigger)
         if not simulated:
-            device.secure(pki, lab_plain_tcp, (cert, key, root))
-            stated.tls = stated.tls and not lab_plain_tcp
+            device.secure(credentials)
+            stated.tls = stated.tls and not credentials.lab_plain_tcp
         done, ended = _run(chosen, stated, device.target, ours, simulated=simulated, results=results, log=log)
         _report(done, stated, junit)
         if ended is not None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ..cli.options import grouped
+from ..scenario.device import Credentials, OurSettings, PlugIn
 
 if TYPE_CHECKING:
     from iso15118.session.events import Role
@@ -18,10 +21,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 """Cases that --dry-run lists."""
-
-
-Secured: TypeAlias = tuple[Path | None, bool, Path | None, Path | None, list[Path] | None]
-"""Hierarchy, or plain TCP, or chain, key and roots."""
 
 
 class Side(StrEnum):
@@ -36,6 +35,7 @@ class Layer(StrEnum):
     tls = "tls"
 
 
+@grouped
 def fuzz(
     side: Annotated[Side, typer.Argument(help="The side under test.")],
     against: Annotated[
@@ -49,14 +49,7 @@ def fuzz(
     layer: Annotated[
         Layer, typer.Option("--layer", help="What is sent: messages, or what is below.")
     ] = Layer.v2g,
-    trigger: Annotated[
-        str | None,
-        typer.Option(
-            "--trigger",
-            metavar="COMMAND",
-            help="Shell command that makes the car plug in; run for each session.",
-        ),
-    ] = None,
+    trigger: PlugIn = None,
     seeds: Annotated[
         list[Path] | None,
         typer.Option(
@@ -86,26 +79,10 @@ def fuzz(
             "--play", metavar="FILE.json", help="Play one saved finding of a lower layer, no campaign."
         ),
     ] = None,
-    vehicle: Annotated[
-        Path | None,
-        typer.Option("--vehicle", metavar="FILE.toml", help="Our vehicle, as the device needs it."),
-    ] = None,
-    station: Annotated[
-        Path | None,
-        typer.Option("--station", metavar="FILE.toml", help="Our station, as the device needs it."),
-    ] = None,
-    relaxed: Annotated[
-        bool, typer.Option("--relaxed", help="Our timers as long as a slow device may need.")
-    ] = False,
-    pki: Annotated[
-        Path | None,
-        typer.Option("--pki", metavar="DIR", help="Certificates of v2g-pki mint --out DIR."),
-    ] = None,
-    lab_plain_tcp: Annotated[bool, typer.Option("--lab-plain-tcp", help="Without TLS.")] = False,
-    cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS chain, leaf first.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Private key of it.")] = None,
-    root: Annotated[list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, send nothing.")] = False,
+    *,
+    settings: OurSettings,
+    credentials: Credentials,
 ) -> None:
     """Throw generated octets at one device; exit code 1 if something is found.
 
@@ -130,14 +107,13 @@ def fuzz(
             stop("say whom: --against simulator, --against HOST:PORT, or --iface")
         if cases is None and seconds is None and play is None:
             stop("say how much: --cases or --seconds")
-        where = Where(against, iface, trigger, rate, recovery, (vehicle, station, relaxed))
+        where = Where(against, iface, trigger, rate, recovery, settings)
         if jobs > 1 and where.device:
             stop("--jobs is for the simulator: a device gets one session at a time")
         if layer is not Layer.v2g and seeds:
             stop("--seeds are payloads of messages: they belong to --layer v2g")
         tests = Role.SECC if side is Side.secc else Role.EVCC
-        secured = pki, lab_plain_tcp, cert, key, root
-        subject = _subject(tests, layer, where, seeds or [], None if dry_run else secured)
+        subject = _subject(tests, layer, where, seeds or [], None if dry_run else credentials)
         if play is not None:
             _play(subject, play)
             return
@@ -161,8 +137,7 @@ class Where:
     trigger: str | None = None
     rate: float = 1.0
     recovery: float = 60.0
-    ours: tuple[Path | None, Path | None, bool] = (None, None, False)
-    """Files of our vehicle and station, and whether our timers are relaxed."""
+    ours: OurSettings = field(default_factory=OurSettings)
 
     @property
     def device(self) -> bool:
@@ -251,9 +226,9 @@ def _subject(
     layer: Layer,
     where: Where,
     seeds: list[Path],
-    secured: Secured | None,
+    credentials: Credentials | None,
 ) -> Subject[Any]:
-    """What is fuzzed. `secured` None: only to be described."""
+    """What is fuzzed. `credentials` None: only to be described."""
     from iso15118.session.events import Role
 
     from ..cli.errors import stop
@@ -271,10 +246,10 @@ def _subject(
             stop(f"{tests.value} at layer {layer.value}: name it by --iface")
         if needed == "--against" and where.against is None:
             stop(f"{tests.value} at layer {layer.value}: name it by --against HOST:PORT")
-    live = where.device and secured is not None
+    live = where.device and credentials is not None
     match layer:
         case Layer.v2g:
-            return _messages(tests, where, seeds, secured if live else None)
+            return _messages(tests, where, seeds, credentials if live else None)
         case Layer.sdp:
             from .layer_sdp import Discovery, Server
 
@@ -299,7 +274,7 @@ def _messages(
     tests: Role,
     where: Where,
     paths: list[Path],
-    secured: Secured | None,
+    credentials: Credentials | None,
 ) -> Subject[Any]:
     from iso15118.session.events import Role
 
@@ -307,16 +282,14 @@ def _messages(
     from .subject import Messages
 
     seeds = load(paths) if paths else none
-    if secured is None:
+    if credentials is None:
         return Messages(tests, seeds)
     from ..scenario.device import Device as Named
-    from ..scenario.fit import OurSide
     from .device import Device
 
-    pki, plain, *_ = secured
     named = Named(where.against, where.iface, where.trigger)
-    named.secure(pki, plain, secured[2:])
-    ours = OurSide.load(*where.ours[:2], relaxed=where.ours[2])
+    named.secure(credentials)
+    ours = where.ours.load()
     car = named.target(tests) if tests is Role.EVCC else None  # it keeps what its trigger said
     return Messages(
         tests, seeds, Device(lambda: car or named.target(tests), where.rate, where.recovery, ours.fit)

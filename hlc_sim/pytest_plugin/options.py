@@ -116,15 +116,21 @@ def chosen(options: argparse.Namespace) -> Chosen:
     from iso15118.session.events import Role
 
     from ..conformance import Capabilities, of_simulator
-    from ..scenario.device import Device
+    from ..scenario.device import Credentials, Device
     from ..scenario.fit import OurSide
 
     address, iface, plain = options.hlc_secc, options.hlc_iface, options.hlc_lab_plain_tcp
     named = bool(address or iface)
-    files = options.hlc_cert, options.hlc_key, options.hlc_root
+    credentials = Credentials(
+        lab_plain_tcp=plain,
+        pki=options.hlc_pki,
+        cert=options.hlc_cert,
+        key=options.hlc_key,
+        root=options.hlc_root,
+    )
     if options.hlc_trigger and not iface:
         raise pytest.UsageError("--hlc-trigger makes a car connect to us: use it with --hlc-iface")
-    if named and not (plain or options.hlc_pki or all(files)):
+    if named and not (plain or options.hlc_pki or all((options.hlc_cert, options.hlc_key, options.hlc_root))):
         raise pytest.UsageError(
             "ISO 15118-20 runs over TLS: give --hlc-pki, or --hlc-cert, --hlc-key and --hlc-root, or "
             "--hlc-lab-plain-tcp"
@@ -132,7 +138,7 @@ def chosen(options: argparse.Namespace) -> Chosen:
     try:
         device = Device(None, iface, options.hlc_trigger)
         if named:
-            device.secure(options.hlc_pki, plain, files)
+            device.secure(credentials)
         devices = {
             Role.SECC: replace(device, against=address or (None if iface else "simulator")),
             Role.EVCC: replace(device, against=None if iface else "simulator"),

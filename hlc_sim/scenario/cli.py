@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..cli.errors import EPILOG
-from .device import Device, OurStation, OurVehicle, PlugIn, Relaxed
+from ..cli.options import grouped
+from .device import Credentials, Device, OurSettings, PlugIn
 from .settings import Layer
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def show(
 
 
 @app.command(epilog=EPILOG)
+@grouped
 def run(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names or patterns, as 'foreign-*'.")],
     against: Annotated[
@@ -72,27 +74,12 @@ def run(
         typer.Option("--iface", help="Find the SECC there by SDP, or wait there for the EVCC to connect."),
     ] = None,
     trigger: PlugIn = None,
-    vehicle: OurVehicle = None,
-    station: OurStation = None,
-    relaxed: Relaxed = False,
     file: Files = None,
-    lab_plain_tcp: Annotated[
-        bool, typer.Option("--lab-plain-tcp", help="Without TLS, for the laboratory only.")
-    ] = False,
-    cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS chain, leaf first.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Private key of it.")] = None,
-    root: Annotated[list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots.")] = None,
-    pki: Annotated[
-        Path | None,
-        typer.Option(
-            "--pki",
-            metavar="DIR",
-            help="Certificates that the device trusts and holds, made by `v2g-pki mint`: in place of --cert, "
-            "--key and --root, and needed for scenarios of layer tls.",
-        ),
-    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, send nothing.")] = False,
     log: Annotated[bool, typer.Option("--log", help="Show what went over the wire, for failures.")] = False,
+    *,
+    settings: OurSettings,
+    credentials: Credentials,
 ) -> None:
     """Run scenarios against one device; exit code 1 if one fails.
 
@@ -100,7 +87,6 @@ def run(
     undisturbed one.
     """
     from ..cli.errors import complain, readable, stop
-    from .fit import OurSide
     from .presence import Presence
 
     with readable():
@@ -109,7 +95,7 @@ def run(
             stop("say what to run against: --against HOST:PORT, --against simulator, or --iface")
         if trigger is not None and iface is None:
             stop("--trigger makes a car connect to us: use it with --iface")
-        ours = OurSide.load(vehicle, station, relaxed=relaxed)
+        ours = settings.load()
         chosen = [ours.fit(item) for item in chosen]
         if dry_run:
             for item in chosen:
@@ -118,7 +104,7 @@ def run(
         device = Device(against, iface, trigger)
         if not device.simulated:
             messages = any(item.layer is Layer.V2G for item in chosen)
-            device.secure(pki, lab_plain_tcp, (cert, key, root), needed=messages)
+            device.secure(credentials, needed=messages)
         presence = Presence(complain)
         verdicts = [_run(item, device, presence, log) for item in chosen]
         counts = {r: sum(v.result == r for v in verdicts) for r in ("pass", "fail", "inconclusive")}

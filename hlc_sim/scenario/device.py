@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pki.hierarchy import Hierarchy
 
     from ..transport.tls import TLSConfig
+    from .fit import OurSide
     from .targets import Target
 
 PlugIn = Annotated[
@@ -23,28 +24,64 @@ PlugIn = Annotated[
         help="Shell command that makes the car plug in; run for each session, ended after it.",
     ),
 ]
-OurVehicle = Annotated[
-    Path | None,
-    typer.Option("--vehicle", metavar="FILE.toml", help="Our vehicle where a case does not set it."),
-]
-OurStation = Annotated[
-    Path | None,
-    typer.Option("--station", metavar="FILE.toml", help="Our station where a case does not set it."),
-]
-Relaxed = Annotated[bool, typer.Option("--relaxed", help="Our timers as long as a slow device may need.")]
 
 
-def load_tls(
-    lab_plain_tcp: bool, cert: Path | None, key: Path | None, root: list[Path] | None
-) -> TLSConfig | None:
-    """TLS with these files, or None in the laboratory; refuses what is neither."""
-    if lab_plain_tcp:
-        return None
-    if cert is None or key is None or not root:
-        raise ValueError("ISO 15118-20 runs over TLS: give --cert, --key and --root, or --lab-plain-tcp")
-    from ..transport.tls import TLSConfig
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OurSettings:
+    """What our side is where nothing else sets it."""
 
-    return TLSConfig.load(cert, key, roots=tuple(root))
+    vehicle: Annotated[
+        Path | None,
+        typer.Option("--vehicle", metavar="FILE.toml", help="Our vehicle where a case does not set it."),
+    ] = None
+    station: Annotated[
+        Path | None,
+        typer.Option("--station", metavar="FILE.toml", help="Our station where a case does not set it."),
+    ] = None
+    relaxed: Annotated[
+        bool, typer.Option("--relaxed", help="Our timers as long as a slow device may need.")
+    ] = False
+
+    def load(self) -> OurSide:
+        """ConfigError names file and key."""
+        from .fit import OurSide
+
+        return OurSide.load(self.vehicle, self.station, relaxed=self.relaxed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """How the device is spoken to: TLS with the certificates of a hierarchy or of files, or plain TCP."""
+
+    lab_plain_tcp: Annotated[
+        bool, typer.Option("--lab-plain-tcp", help="Without TLS, for the laboratory only.")
+    ] = False
+    pki: Annotated[
+        Path | None,
+        typer.Option(
+            "--pki",
+            metavar="DIR",
+            help="Certificates that the device trusts and holds, made by `v2g-pki mint`: in place of --cert, "
+            "--key and --root, and needed by scenarios that disturb TLS.",
+        ),
+    ] = None
+    cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS chain, leaf first.")] = None
+    key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Private key of it.")] = None
+    root: Annotated[
+        list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots (repeatable).")
+    ] = None
+
+    def load_tls(self) -> TLSConfig | None:
+        """TLS with the files, or None in the laboratory; refuses what is neither."""
+        if self.lab_plain_tcp:
+            return None
+        if self.cert is None or self.key is None or not self.root:
+            raise ValueError(
+                "ISO 15118-20 runs over TLS: give --pki, or --cert, --key and --root, or --lab-plain-tcp"
+            )
+        from ..transport.tls import TLSConfig
+
+        return TLSConfig.load(self.cert, self.key, roots=tuple(self.root))
 
 
 @dataclass
@@ -58,22 +95,15 @@ class Device:
     pki: Hierarchy | None = None
     plain: bool = False
 
-    def secure(
-        self,
-        pki: Path | None,
-        lab_plain_tcp: bool,
-        files: tuple[Path | None, Path | None, list[Path] | None],
-        *,
-        needed: bool = True,
-    ) -> None:
-        """How it is spoken to: TLS with the certificates of a hierarchy or of files, or plain TCP."""
-        self.plain = lab_plain_tcp
-        if pki is not None:
+    def secure(self, credentials: Credentials, *, needed: bool = True) -> None:
+        """Load what `credentials` names; `needed` False: having none is no error."""
+        self.plain = credentials.lab_plain_tcp
+        if credentials.pki is not None:
             from pki.hierarchy import Hierarchy
 
-            self.pki = Hierarchy.load(pki)
+            self.pki = Hierarchy.load(credentials.pki)
         elif needed:
-            self.tls = load_tls(lab_plain_tcp, *files)
+            self.tls = credentials.load_tls()
 
     @property
     def simulated(self) -> bool:
