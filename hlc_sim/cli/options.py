@@ -20,6 +20,7 @@ from .errors import stop
 
 if TYPE_CHECKING:
     from iso15118 import sdp
+    from iso15118.session.events import Role
 
     from ..config.trust import TrustConfig
     from ..trust import StationTrust, VehicleTrust
@@ -40,6 +41,17 @@ class Mode(StrEnum):
 class Control(StrEnum):
     scheduled = "scheduled"
     dynamic = "dynamic"
+
+
+class Side(StrEnum):
+    secc = "secc"
+    evcc = "evcc"
+
+    @property
+    def role(self) -> Role:
+        from iso15118.session.events import Role
+
+        return Role.SECC if self is Side.secc else Role.EVCC
 
 
 class Profile(StrEnum):

@@ -27,7 +27,7 @@ _GROUPS = {
     "tls_contracts": Group.PNC,
     "values": Group.VALUES,
 }
-"""Stimulus class of each file of the library."""
+"""Stimulus class of each file of the library; a new file needs its own."""
 _GENERATED = (
     "exi-truncated-*",
     "failed-in-*",

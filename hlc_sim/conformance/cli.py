@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..cli.options import grouped
+from ..cli.options import Side, grouped
 from ..scenario.device import Credentials, Device, OurSettings, PlugIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from iso15118.session.events import Role
+
     from ..scenario.fit import OurSide
     from .bench import MakeTarget
     from .capabilities import Capabilities
     from .model import Case, CaseResult
-
-
-class Side(StrEnum):
-    secc = "secc"
-    evcc = "evcc"
 
 
 @grouped
@@ -83,7 +79,7 @@ def conformance(
         if template:
             typer.echo(text())
             return
-        tests = Role.SECC if against is Side.secc else Role.EVCC
+        tests = against.role
         chosen = _chosen(tests, patterns or ["*"], thorough or bool(patterns))
         if list_ or show:
             for case in chosen:
@@ -101,9 +97,10 @@ def conformance(
             if not simulated:
                 stop("say with --capabilities what the device supports (hlc conformance --template)")
             stated = of_simulator()
-        where = f"the {tests.value} at {address}" if address else f"the {tests.value} on {iface}"
-        where += f": {stated.device or 'a device without a name'}"
-        where = f"the built-in {tests.value}" if simulated else where
+        where = f"the built-in {tests.value}"
+        if not simulated:
+            place = f"at {address}" if address else f"on {iface}"
+            where = f"the {tests.value} {place}: {stated.device or 'a device without a name'}"
         typer.echo(f"{_count(chosen)} against {where}", err=True)
         if dry_run:
             for case in chosen:
@@ -130,26 +127,14 @@ def _count(cases: Sequence[Case]) -> str:
     return f"{len(cases)} case{'s' if len(cases) != 1 else ''}"
 
 
-def _chosen(tests: object, patterns: list[str], thorough: bool) -> list[Case]:
-    import fnmatch
-
+def _chosen(tests: Role, patterns: list[str], thorough: bool) -> list[Case]:
+    from ..cli.patterns import matching
     from .catalogue import suite
 
-    found = [
-        case
-        for case in suite().values()
-        if case.tests is tests
-        and (thorough or not case.thorough)
-        and any(fnmatch.fnmatchcase(case.id, pattern) for pattern in patterns)
-    ]
-    if not found:
-        import difflib
-
-        close = difflib.get_close_matches(patterns[0], suite(), n=3)
-        raise ValueError(
-            f"no case is called {patterns[0]!r}" + (f", did you mean {' or '.join(close)}?" if close else "")
-        )
-    return found
+    known = {
+        case.id: case for case in suite().values() if case.tests is tests and (thorough or not case.thorough)
+    }
+    return matching(patterns, known, f"case for an {tests.value}")
 
 
 def _described(case: Case) -> str:

@@ -11,11 +11,11 @@ from ..charger import Contactor, IsolationMonitor, Outlet, Site
 from ..config.station import StationConfig
 from ..scenario.runner import Attempt
 from .bench import Bench, codes, expect, messages
+from .making import NEVER
 from .model import Failed, Group, Inconclusive
 from .procedure import Register
 
 procedure = Register(Role.SECC)
-_NEVER = 1e6
 _ONGOING = STRICT.seconds("V2G_SECC_Ongoing_Performance_Time")
 
 
@@ -79,8 +79,8 @@ def _never_ready(what: str, response: str, parts: dict[str, Any], *, mode: str =
     )(case)
 
 
-_never_ready("The authorization", "AuthorizationRes", {"outlet": Outlet(authorization_time=_NEVER)})
-_never_ready("The schedule", "ScheduleExchangeRes", {"site": Site(planning_time=_NEVER)})
+_never_ready("The authorization", "AuthorizationRes", {"outlet": Outlet(authorization_time=NEVER)})
+_never_ready("The schedule", "ScheduleExchangeRes", {"site": Site(planning_time=NEVER)})
 
 
 @procedure(Group.SESSION_ID, "SessionSetupReq")

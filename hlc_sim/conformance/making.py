@@ -20,6 +20,10 @@ from .way import FAMILIES, Stop, common, own
 
 MODE = {Family.DC: "dc", Family.AC: "ac"}
 _TIMERS = {Role.SECC: "strict", Role.EVCC: "relaxed"}
+FOREIGN = "0123456789abcdef"
+"""A SessionID that is nobody's, in hex."""
+NEVER = 1e6
+"""s of what does not come to an end."""
 POLLS = 0.3
 """s of authorization and planning of the simulated station, so that it says Ongoing and polls can be met."""
 
@@ -125,10 +129,9 @@ def values_of(element: Element) -> Iterator[tuple[str, Any, bool]]:
         yield "zero", 0, True
         yield "negative", -10, False
         yield "huge", {"exponent": 127, "value": 32767}, True
-    else:
-        if not element.small:
-            yield "zero", 0, False
-            yield "huge", 2**32 - 1, True
+    elif not element.small:
+        yield "zero", 0, False
+        yield "huge", 2**32 - 1, True
 
 
 def refuses(*codes: str, **more: Any) -> Expect:

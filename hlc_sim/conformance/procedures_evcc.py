@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -221,7 +222,8 @@ async def parameter_sets_under_other_ids(bench: Bench) -> None:
     mode = bench.capabilities.service
     station = _station(bench)
     station.energy = tuple(
-        _renumbered(item, 700 + index) for index, item in enumerate(energy_modes(MODES[mode]))
+        dataclasses.replace(item, parameter_set_id=700 + index)
+        for index, item in enumerate(energy_modes(MODES[mode]))
     )
     made = await bench.session(station=station)
     chosen = messages(made, "ServiceSelectionReq")
@@ -230,12 +232,6 @@ async def parameter_sets_under_other_ids(bench: Bench) -> None:
     offered = [item.parameter_set_id for item in station.energy]
     expect(number in offered, f"ParameterSetID {number} was selected, offered are {offered}")
     expect(made.ok, f"the session did not come to its proper end: {made.ended}")
-
-
-def _renumbered(mode: Any, number: int) -> Any:
-    import dataclasses
-
-    return dataclasses.replace(mode, parameter_set_id=number)
 
 
 @procedure(Group.SERVICES, "ServiceDiscoveryRes")

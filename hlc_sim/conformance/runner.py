@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator
 
 import trio
 
@@ -13,7 +12,7 @@ from ..scenario.model import Scenario
 from ..scenario.no_target import Unreached
 from ..scenario.runner import run
 from ..scenario.targets import NoTarget
-from .bench import Bench, MakeTarget, Shelf
+from .bench import Bench, MakeTarget, Shelf, messages
 from .capabilities import Capabilities
 from .making import fitted
 from .model import Case, CaseResult, Failed, Inconclusive, Observation, Result
@@ -44,7 +43,9 @@ async def run_case(
     try:
         result = await _played(case, capabilities, make_target, shelf, ours or OurSide())
     except ExceptionGroup as group:  # of the tasks of a simulated device
-        crash = next(_leaves(group))
+        crash: BaseException = group
+        while isinstance(crash, BaseExceptionGroup):
+            crash = crash.exceptions[0]
         result = CaseResult(case, Result.FAIL, [f"it crashed: {type(crash).__name__}: {crash}"])
     judge_known(result, capabilities)
     result.seconds = trio.current_time() - started
@@ -83,14 +84,6 @@ async def _played(
     return CaseResult(case, Result.PASS, log=bench.log)
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
-
-
 def _known(case_id: str, capabilities: Capabilities) -> str:
     return next(
         (why for pattern, why in capabilities.known.items() if fnmatch.fnmatchcase(case_id, pattern)), ""
@@ -122,7 +115,7 @@ async def _observe(observation: Observation, bench: Bench) -> None:
         made = await bench.reference(reference)
         if not observation.rules and not made.ok:
             raise Failed(f"{reference.name}: {made.ended}")
-        occurred = occurred or not observation.message or _occurs(made.record.seen, observation.message)
+        occurred = occurred or not observation.message or bool(messages(made, observation.message))
         complaints += [
             f"{reference.name}: {finding.text}; expected {finding.expected}"
             for finding in made.record.findings
@@ -134,7 +127,3 @@ async def _observe(observation: Observation, bench: Bench) -> None:
         raise Failed(*dict.fromkeys(complaints))
     if not occurred:
         raise Inconclusive(f"{observation.message} did not occur")
-
-
-def _occurs(seen: Iterable[object], message: str) -> bool:
-    return any(str(getattr(frame, "name", "")).partition("(")[0] == message for frame in seen)

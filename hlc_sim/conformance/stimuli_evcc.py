@@ -15,14 +15,13 @@ from ..charger import IsolationMonitor, Outlet, Site
 from ..config.station import StationConfig
 from ..scenario.model import Do, Step
 from .elements import numbers, omissible
-from .making import CONTINUES, SURVIVES, ends, make, places, replace, values_of
+from .making import CONTINUES, FOREIGN, NEVER, SURVIVES, ends, make, places, replace, values_of
 from .model import Case, Group
 from .way import FAMILIES
 
 _EVCC = Role.EVCC
 _LOOP = {Family.DC: "DC_ChargeLoopRes", Family.AC: "AC_ChargeLoopRes"}
 _FATAL = ("V2G20-735",)
-_NEVER = 1e6
 _MARGIN = 2.0
 """s for an EVCC to close the connection."""
 
@@ -179,12 +178,12 @@ def silence() -> Iterator[Case]:
                 requirements=timer.requirements,
             )
     for response, timer_name, station in (
-        ("AuthorizationRes", "V2G_EVCC_Ongoing_Timeout", _slow(outlet=Outlet(authorization_time=_NEVER))),
-        ("ScheduleExchangeRes", "V2G_EVCC_Ongoing_Timeout", _slow(site=Site(planning_time=_NEVER))),
+        ("AuthorizationRes", "V2G_EVCC_Ongoing_Timeout", _slow(outlet=Outlet(authorization_time=NEVER))),
+        ("ScheduleExchangeRes", "V2G_EVCC_Ongoing_Timeout", _slow(site=Site(planning_time=NEVER))),
         (
             "DC_CableCheckRes",
             "V2G_EVCC_CableCheck_Timeout",
-            _slow(outlet=Outlet(isolation=IsolationMonitor(duration=_NEVER))),
+            _slow(outlet=Outlet(isolation=IsolationMonitor(duration=NEVER))),
         ),
     ):
         limit = STRICT.seconds(timer_name)
@@ -246,7 +245,7 @@ def session_ids() -> Iterator[Case]:
             f"{name}.foreign",
             f"{response} under another SessionID",
             "Ends the session, or goes on under the SessionID of SessionSetupRes; never adopts the other.",
-            (replace(response, occurrence, set={"header.session_id": "0123456789abcdef"}),),
+            (replace(response, occurrence, set={"header.session_id": FOREIGN}),),
             SURVIVES,
             message=response,
             family=family,

@@ -12,12 +12,11 @@ from iso15118.session.timers import STRICT
 
 from ..scenario.model import Do, Expect, Outcome, Step
 from .elements import numbers, omissible
-from .making import ANSWERS, CONTINUES, ends, make, places, refuses, replace, request, values_of
+from .making import ANSWERS, CONTINUES, FOREIGN, ends, make, places, refuses, replace, request, values_of
 from .model import Case, Group
 from .way import FAMILIES, Stop, way
 
 _SECC = Role.SECC
-_FOREIGN = "0123456789abcdef"
 _IN_SESSION_ID = 79
 """A bit of the SessionID in every EXI document of -20: what is before it takes less than 4 bytes."""
 _LOOP = {Family.DC: "DC_ChargeLoopReq", Family.AC: "AC_ChargeLoopReq"}
@@ -103,7 +102,7 @@ def session_ids() -> Iterator[Case]:
         if stop.at in ("supportedAppProtocolReq", "SessionSetupReq") or stop.occurrence > 1:
             continue
         for name, title, step in (
-            ("foreign", "another SessionID", replace(stop.at, set={"header.session_id": _FOREIGN})),
+            ("foreign", "another SessionID", replace(stop.at, set={"header.session_id": FOREIGN})),
             (
                 "zero",
                 "the SessionID of eight zero bytes",

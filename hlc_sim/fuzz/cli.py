@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..cli.options import grouped
+from ..cli.options import Side, grouped
 from ..scenario.device import Credentials, OurSettings, PlugIn
 
 if TYPE_CHECKING:
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 """Cases that --dry-run lists."""
-
-
-class Side(StrEnum):
-    secc = "secc"
-    evcc = "evcc"
 
 
 class Layer(StrEnum):
@@ -98,8 +93,6 @@ def fuzz(
 
     hlc fuzz secc --iface eth1 --layer sdp --cases 500
     """
-    from iso15118.session.events import Role
-
     from ..cli.errors import readable, stop
 
     with readable():
@@ -112,7 +105,7 @@ def fuzz(
             stop("--jobs is for the simulator: a device gets one session at a time")
         if layer is not Layer.v2g and seeds:
             stop("--seeds are payloads of messages: they belong to --layer v2g")
-        tests = Role.SECC if side is Side.secc else Role.EVCC
+        tests = side.role
         subject = _subject(tests, layer, where, seeds or [], None if dry_run else credentials)
         if play is not None:
             _play(subject, play)
@@ -161,7 +154,7 @@ def _plan(
 
 
 def _run(work: Campaign, cases: int | None, seconds: float | None, output: Path | None) -> None:
-    from ..cli.errors import stop
+    from ..cli.errors import Exit, stop
     from ..scenario.targets import NoTarget
     from .subject import write_findings
 
@@ -195,14 +188,14 @@ def _run(work: Campaign, cases: int | None, seconds: float | None, output: Path 
     if gone:
         stop(gone)
     if findings:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)
 
 
 def _play(subject: Subject[Any], file: Path) -> None:
     """One saved case of a lower layer."""
     import json
 
-    from ..cli.errors import stop
+    from ..cli.errors import Exit, stop
 
     text = file.read_text(encoding="utf-8")
     try:
@@ -218,7 +211,7 @@ def _play(subject: Subject[Any], file: Path) -> None:
         typer.echo(f"{problem.kind}: {problem.text}  [{problem.key}]")
     typer.echo(f"{len(problems)} findings")
     if problems:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)
 
 
 def _subject(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,7 +85,7 @@ def run(
     Nothing is sent to any address but the one named. Each scenario is a session, most are followed by an
     undisturbed one.
     """
-    from ..cli.errors import complain, readable, stop
+    from ..cli.errors import Exit, complain, readable, stop
     from .presence import Presence
 
     with readable():
@@ -110,25 +109,17 @@ def run(
         counts = {r: sum(v.result == r for v in verdicts) for r in ("pass", "fail", "inconclusive")}
         typer.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
         if counts["fail"]:
-            raise typer.Exit(1)
+            raise typer.Exit(Exit.FAILED)
 
 
 def _chosen(patterns: list[str], files: list[Path] | None) -> list[Scenario]:
+    from ..cli.patterns import matching
     from .files import library, load_file
 
     known = dict(library())
     for path in files or ():
         known.update(load_file(path))
-    found = [s for n, s in known.items() if any(fnmatch.fnmatchcase(n, p) for p in patterns)]
-    if not found:
-        import difflib
-
-        close = difflib.get_close_matches(patterns[0], known, n=3)
-        raise ValueError(
-            f"no scenario is called {patterns[0]!r}"
-            + (f", did you mean {' or '.join(close)}?" if close else "")
-        )
-    return found
+    return matching(patterns, known, "scenario")
 
 
 def _show(item: Scenario) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..cli.errors import EPILOG, Exit, complain, readable, stop
-from ..cli.options import ReadKeyLog
+from ..cli.options import ReadKeyLog, Side
 
 if TYPE_CHECKING:
     from . import events as ev
@@ -317,11 +317,6 @@ def diff(
     console.print(f"{len(sides[0])} and {len(sides[1])} messages, {count} differences")
     if count:
         raise typer.Exit(Exit.FAILED)
-
-
-class Side(StrEnum):
-    evcc = "evcc"
-    secc = "secc"
 
 
 @trace.command(epilog=EPILOG)

@@ -91,6 +91,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tupl
         ("hlc report empty.jsonl", 2, "empty.jsonl: the input is empty"),
         ("hlc trace replay empty.jsonl", 2, "empty.jsonl: the input is empty"),
         ("hlc scenario show nope", 2, "no scenario is called 'nope'"),
+        ("hlc scenario run points-12 nope --against simulator", 2, "no scenario is called 'nope'"),
+        ("hlc conformance SECC.pause.* EVCC.nope", 2, "no case for an SECC is called 'EVCC.nope'"),
         ("hlc scenario run points-12 --against simulator --file no.toml", 2, "no.toml: No such file"),
         ("hlc nonsense", 2, "No such command 'nonsense'"),
         ("v2g-pki inspect missing.pem", 2, "missing.pem: No such file"),
