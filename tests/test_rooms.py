@@ -81,6 +81,21 @@ def test_rooms_of_the_standard_know_only_what_is_below(room: str, above: tuple[s
     assert [item for item in found if f"{item.module}.{item.name}".startswith(forbidden)] == []
 
 
+@pytest.mark.parametrize(
+    ("room", "beside"),
+    [
+        ("scenario", ("conformance", "fuzz", "pytest_plugin")),
+        ("conformance", ("fuzz", "pytest_plugin")),
+        ("fuzz", ("conformance", "pytest_plugin")),
+    ],
+)
+def test_rooms_that_test_a_device_are_independent(room: str, beside: tuple[str, ...]) -> None:
+    found = [item for item in of_package("hlc_sim") if item.file.startswith(f"hlc_sim/{room}/")]
+    assert found
+    forbidden = tuple(f"hlc_sim.{name}" for name in beside)
+    assert [item for item in found if f"{item.module}.{item.name}".startswith(forbidden)] == []
+
+
 def test_scapy_stays_with_the_powerline() -> None:
     users = {item.file for item in imports() if item.module.partition(".")[0] == "scapy"}
     assert users

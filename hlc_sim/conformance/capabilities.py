@@ -43,7 +43,6 @@ class Capabilities:
     """SECC: offers price schedules or levels."""
     metering: bool = False
     """SECC: sends MeterInfo. EVCC: asks for it."""
-    metering_confirmation: bool = False
     pause: bool = False
     """Pauses sessions and resumes them."""
     standby: bool = False
@@ -113,7 +112,6 @@ def of_simulator() -> Capabilities:
         certificate_installation=True,
         prices=True,
         metering=True,
-        metering_confirmation=True,
         pause=True,
         standby=True,
         schedule_renegotiation=True,

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 import trio
 from trio.testing import MockClock
 
-from hlc_sim.conformance import CaseResult, Group, Result, Shelf, adopted, of_simulator, run_case, suite
+from hlc_sim.conformance import (
+    Capabilities,
+    CaseResult,
+    Group,
+    Result,
+    Shelf,
+    adopted,
+    of_simulator,
+    run_case,
+    suite,
+)
 from hlc_sim.scenario import SimulatedEVCC, SimulatedSECC, Target
 from iso15118.session.events import Role
 
@@ -61,3 +73,9 @@ def test_the_suite_is_large_enough_and_says_what_it_judges() -> None:
     for group in (Group.SEQUENCE, Group.SESSION_ID, Group.SILENCE):
         own = [case for case in cases if case.tests is Role.SECC and case.group is group]
         assert sum(bool(case.requirements) for case in own) > 0.75 * len(own)
+
+
+def test_each_capability_decides_whether_some_case_applies() -> None:
+    needed = {need.removeprefix("no:").partition(":")[0] for case in suite().values() for need in case.needs}
+    stated = {item.name for item in fields(Capabilities)} - {"device", "services", "known", "configurable"}
+    assert needed == {"service", *stated}
