@@ -1,4 +1,4 @@
-"""Names and patterns that a command line gives."""
+"""Names and patterns by which cases are chosen."""
 
 from __future__ import annotations
 

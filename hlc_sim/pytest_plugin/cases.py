@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from iso15118.session.events import Role
 
+from ..cli.patterns import matching
 from ..conformance import Case, Result, Shelf, run_case, suite
 from .verdict import Inconclusive, Unexpected
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 def conformance_cases(*patterns: str, thorough: bool = False) -> list[Any]:
     """The cases whose ids match one of `patterns`, as parameters of a test with their ids and requirements;
-    with `thorough` also those that repeat a class of stimulus. ValueError if there are none.
+    with `thorough` also those that repeat a class of stimulus. ValueError names a pattern
+    that matches none.
 
         @pytest.mark.parametrize("case", conformance_cases("SECC.silence.*"))
         def test_silence(case, conformance):
             conformance(case)
     """
-    found = [
+    if not patterns:
+        raise ValueError("conformance_cases needs ids or patterns, as 'SECC.silence.*'")
+    known = {case.id: case for case in suite().values() if thorough or not case.thorough}
+    return [
         pytest.param(case, id=case.id, marks=pytest.mark.requirement(*case.requirements))
-        for case in suite().values()
-        if (thorough or not case.thorough) and any(fnmatch.fnmatchcase(case.id, p) for p in patterns)
+        for case in matching(patterns, known, "conformance case")
     ]
-    if not found:
-        raise ValueError(f"no conformance case matches {' or '.join(map(repr, patterns))}")
-    return found
 
 
 def play(
