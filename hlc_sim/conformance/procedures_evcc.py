@@ -289,7 +289,7 @@ async def a_lower_current_is_kept(bench: Bench) -> None:
 async def no_power_before_the_voltages_match(bench: Bench) -> None:
     """The pre-charge voltage stays at 10 V.
 
-    Does not send PowerDeliveryReq(Start) with its pre-charge Ongoing, and bounds its patience.
+    Does not send PowerDeliveryReq(Start) while its own pre-charge is Ongoing.
     """
     step = replace("DC_PreChargeRes", 0, set={"evse_present_voltage": 10})
     made = await bench.session((step,), mode="dc", station=_station(bench, mode="dc"))
