@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ class Volley:
 
 
 @dataclass
-class Octets:
+class Octets(ABC):
     """A subject whose cases are volleys; a layer says what is correct, and what a device makes of a volley.
     `device` runs a case; our own, in-process, by default.
     """
@@ -37,13 +38,13 @@ class Octets:
     def name(self) -> str:
         return f"{self.tests.value}/{self.layer}"
 
+    @abstractmethod
     def correct(self) -> Sequence[bytes]:
         """What our side sends in a correct exchange, the same every time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def own(self, volley: Volley) -> list[Problem]:
         """Run a case on our own device."""
-        raise NotImplementedError
 
     def made(self, rng: Random, correct: Sequence[bytes], at: int) -> bytes:
         """One frame of a volley."""
