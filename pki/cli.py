@@ -33,7 +33,7 @@ class Exit(IntEnum):
     USAGE = 2
     """The command line or an input cannot be used, or an output cannot be written."""
     INTERRUPTED = 130
-    """Ctrl-C before the end."""
+    """Ctrl-C or SIGTERM before the end."""
 
 
 EPILOG = (

@@ -1,14 +1,6 @@
-"""For every test: hypothesis takes the same examples in each run, a busy machine fails none, and Ctrl-C
-reaches the processes that tests start, even where the tests run in the background
-(Ctrl-C is ignored there, by inheritance).
-"""
-
-import signal
+"""For every test: hypothesis takes the same examples in each run, and a busy machine fails none."""
 
 from hypothesis import settings
 
 settings.register_profile("deterministic", derandomize=True, deadline=None)
 settings.load_profile("deterministic")
-
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -26,7 +26,7 @@ class Exit(IntEnum):
     NO_CONNECTION = 3
     """No such interface, no modem, no peer, no connection, or no right to use them."""
     INTERRUPTED = 130
-    """Ctrl-C before the end."""
+    """Ctrl-C or SIGTERM before the end."""
 
 
 EPILOG = (

@@ -243,17 +243,19 @@ async def until_signalled() -> AsyncIterator[None]:
     KeyboardInterrupt. Around ``vehicle_link`` and ``station_link``, whose way out takes seconds."""
     interrupted = False
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with single_exceptions(), trio.open_nursery() as nursery:
+        async with single_exceptions(), trio.open_nursery() as listening:
+            body = trio.CancelScope()
 
             async def wait() -> None:
                 nonlocal interrupted
-                async for _ in signals:
+                async for _ in signals:  # to the last: one that is left over would be delivered at the end
                     interrupted = True
-                    nursery.cancel_scope.cancel()
+                    body.cancel()
 
-            nursery.start_soon(wait)
-            yield
-            nursery.cancel_scope.cancel()
+            listening.start_soon(wait)
+            with body:
+                yield
+            listening.cancel_scope.cancel()
     if interrupted:
         raise KeyboardInterrupt
 

@@ -26,7 +26,7 @@ def hlc(*arguments: str) -> Result:
 @contextmanager
 def secc(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """`hlc secc` on loopback, without SDP, and its TCP port once it is ready."""
-    command = [sys.executable, "-c", "from hlc_sim.cli import main; main()", "secc"]
+    command = [sys.executable, "-m", "hlc_sim", "secc"]
     command += ["--lab-plain-tcp", "--no-sdp", "--speed", "2000", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -91,6 +91,23 @@ def test_secc_and_evcc_as_two_processes_and_ctrl_c(tmp_path: Path) -> None:
         first["session_id"],
         second["session_id"],
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_ends_a_station_in_a_script_with_its_files_written(tmp_path: Path, number: int) -> None:
+    """A shell starts a script's background jobs with SIGINT ignored."""
+    report = tmp_path / "secc.json"
+    mine = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with secc("--json", str(report)) as (process, _):
+            process.send_signal(number)
+            _, log = process.communicate(timeout=10)
+            assert process.returncode == 0, log
+    finally:
+        signal.signal(signal.SIGINT, mine)
+    assert "Traceback" not in log
+    assert "stopped" in log
+    assert json.loads(report.read_text()) == []
 
 
 def test_secc_ends_after_its_sessions_and_says_if_one_failed() -> None:

@@ -31,11 +31,12 @@ def line(
     subprocess.run([BIN / "v2g-pki", "mint", "--out", tmp_path / "pki"], check=True, capture_output=True)
     common = f"--powerline --iface plc0 --speed 20 --pki {tmp_path}/pki"
     script, pcap = tmp_path / "session.sh", tmp_path / "line.pcap"
+    hlc = f"timeout 60 {BIN}/hlc"  # neither waits for ever for the other
     script.write_text(
-        f"ip netns exec {PREFIX}-evse {BIN}/hlc secc {common} {evse} 2> {tmp_path}/secc.log & secc=$!\n"
-        f"ip netns exec {PREFIX}-ev {BIN}/hlc evcc {common} {ev} 2> {tmp_path}/evcc.log & evcc=$!\n"
+        f"ip netns exec {PREFIX}-evse {hlc} secc {common} {evse} 2> {tmp_path}/secc.log & secc=$!\n"
+        f"ip netns exec {PREFIX}-ev {hlc} evcc {common} {ev} 2> {tmp_path}/evcc.log & evcc=$!\n"
         f"{meanwhile}\n"
-        "wait $evcc; code=$?; [ $code = 0 ] || kill $secc; wait $secc; echo secc $?; exit $code\n"
+        "wait $evcc; code=$?; wait $secc; echo secc $?; exit $code\n"
     )
     command = [BIN / "hlc", "powerline", "--prefix", PREFIX, "--pcap", str(pcap), "--run", f"sh {script}"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -81,6 +82,18 @@ def test_a_link_lost_ends_the_session_on_both_sides(tmp_path):
         assert "Traceback" not in log
     outcome = next(row for row in result.stdout.splitlines() if row.startswith("outcome"))
     assert "connection lost" in outcome or "timeout" in outcome, outcome
-    assert "secc 143" not in result.stdout, "a signal must not keep the station from leaving"
+    assert "secc 1\n" in result.stdout, "a session without its proper end"
     ends = at(seen, "CM_SET_KEY_REQ")
     assert len(ends) >= 4  # EVSE, match, doctor, and the car's new one
+
+
+def test_a_signal_while_charging_ends_both_sides_in_order(tmp_path):
+    """SIGTERM to the station, as a service manager or a `kill` in a script sends it."""
+    stop = f"until grep -q ChargeLoopRes {tmp_path}/evcc.log; do sleep 0.2; done\nkill $secc"
+    result, seen = line(tmp_path, "--sessions 1", "--speed 1 -v", stop)
+    log = (tmp_path / "secc.log").read_text()
+    assert result.returncode == 1, result.stdout + result.stderr + log
+    assert "secc 1\n" in result.stdout, log
+    assert "Traceback" not in log + (tmp_path / "evcc.log").read_text()
+    keys = at(seen, "CM_SET_KEY_REQ")
+    assert len(keys) == 4  # EVSE, match, and a new one on each side at the end
