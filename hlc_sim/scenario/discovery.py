@@ -33,6 +33,8 @@ class Asking(Protocol):
 
     async def connect(self, response: sdp_messages.Response) -> trio.abc.Stream: ...
 
+    def close(self) -> None: ...
+
 
 class Answering(Protocol):
     """Our SECC's side: requests come from an EVCC, and connections to the ports we open."""
@@ -45,6 +47,8 @@ class Answering(Protocol):
 
     async def listen(self) -> tuple[int, Callable[[], Awaitable[trio.abc.Stream]]]:
         """A port, and what waits for a connection to it."""
+
+    def close(self) -> None: ...
 
 
 class MemoryDatagrams:
@@ -94,6 +98,9 @@ class MemoryLine:
         self.ports[port](there)
         return here
 
+    def close(self) -> None:
+        """Nothing of the machine is held."""
+
 
 class MemoryAsking(MemoryLine):
     """Our vehicle, and a simulated station."""
@@ -139,6 +146,9 @@ class InterfaceAsking:
     async def connect(self, response: sdp_messages.Response) -> trio.abc.Stream:
         return await tcp.connect(self.interface.socket_address(response.address, response.port))
 
+    def close(self) -> None:
+        self.datagrams.close()
+
 
 @dataclass
 class InterfaceAnswering:
@@ -161,3 +171,9 @@ class InterfaceAnswering:
         listener = await tcp.listen(self.interface)
         self.listeners.append(listener)
         return listener.socket.getsockname()[1], listener.accept
+
+    def close(self) -> None:
+        """The SDP port too, or the next server would share it."""
+        self.datagrams.close()
+        for listener in self.listeners:
+            listener.socket.close()

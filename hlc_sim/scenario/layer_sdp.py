@@ -7,6 +7,7 @@ judged by whether it connects, to which port, and what it offers there.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 import trio
@@ -44,32 +45,37 @@ async def play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
 
 
 async def _play_evcc(scenario: Scenario, target: Target, verdict: Verdict) -> None:
-    settings = scenario.sdp
-    assert settings is not None
     async with trio.open_nursery() as nursery:
         try:
             line = await target.asking(nursery, scenario)
         except OSError as error:
             raise NoTarget(f"{target.name}: {error}") from error
-        before = await _good(line)
-        if before is None:
-            raise NoTarget(f"{target.name} answers no correct SDP request")
-        to = (before[1][0], *line.group[1:]) if settings.unicast else line.group
-        sent = 0
-        for _ in range(settings.count):
-            for datagram in settings.send:
-                if sent and settings.seconds:
-                    await trio.sleep(settings.seconds)
-                await line.datagrams.sendto(bytes.fromhex(datagram), to)
-                sent += 1
-        answers = await _answers(line)
-        verdict.log += [f"sent {sent} datagrams", *(f"answer {answer.hex()}" for answer in answers[:20])]
-        _judge_answers(scenario, sent, answers, verdict)
-        if settings.then_plain:
-            await _offered_without_tls(line, answers, verdict)
-        if await _good(line) is None:
-            fail(verdict, "the next, correct request was not answered")
+        with closing(line):
+            await _ask(scenario, target, line, verdict)
         nursery.cancel_scope.cancel()
+
+
+async def _ask(scenario: Scenario, target: Target, line: Asking, verdict: Verdict) -> None:
+    settings = scenario.sdp
+    assert settings is not None
+    before = await _good(line)
+    if before is None:
+        raise NoTarget(f"{target.name} answers no correct SDP request")
+    to = (before[1][0], *line.group[1:]) if settings.unicast else line.group
+    sent = 0
+    for _ in range(settings.count):
+        for datagram in settings.send:
+            if sent and settings.seconds:
+                await trio.sleep(settings.seconds)
+            await line.datagrams.sendto(bytes.fromhex(datagram), to)
+            sent += 1
+    answers = await _answers(line)
+    verdict.log += [f"sent {sent} datagrams", *(f"answer {answer.hex()}" for answer in answers[:20])]
+    _judge_answers(scenario, sent, answers, verdict)
+    if settings.then_plain:
+        await _offered_without_tls(line, answers, verdict)
+    if await _good(line) is None:
+        fail(verdict, "the next, correct request was not answered")
 
 
 async def _good(line: Asking) -> tuple[sdp.Response, tuple[str, int]] | None:
@@ -134,7 +140,10 @@ async def _offered_without_tls(line: Asking, answers: list[bytes], verdict: Verd
         response = _response(answer)
         if isinstance(response, str) or response.security is sdp.Security.TLS:
             continue
-        stream = await line.connect(response)
+        try:
+            stream = await line.connect(response)
+        except OSError:
+            continue  # nothing is served there
         link = Link(stream, Role.EVCC)
         try:
             await link.write(v2gtp.PayloadType.SAP, exi.encode(_offer()))
@@ -186,28 +195,14 @@ class _Seen:
 
 
 async def _play_secc(scenario: Scenario, target: Target, verdict: Verdict) -> None:
-    settings, expect = scenario.sdp, scenario.expect
-    assert settings is not None
     seen = _Seen()
     async with trio.open_nursery() as nursery:
         try:
             line = await target.answering(nursery, scenario)
         except OSError as error:
             raise NoTarget(f"{target.name}: {error}") from error
-        port, accept = await line.listen()
-        second, accept_second = await line.listen()
-        nursery.start_soon(_accept, seen, port, accept)
-        nursery.start_soon(_accept, seen, second, accept_second)
-        nursery.start_soon(_serve, settings, line, port, second, seen)
-        with trio.move_on_after(target.patience):
-            while not seen.requests:
-                await trio.sleep(0.01)
-        if not seen.requests:
-            raise NoTarget(f"{target.name}: no SDP request within {target.patience:g} s")
-        with trio.move_on_after(expect.within):
-            while seen.connected is None:
-                await trio.sleep(0.01)
-            await trio.sleep(_HELLO)
+        with closing(line):
+            port = await _be_asked(scenario, target, line, seen)
         nursery.cancel_scope.cancel()
     verdict.log.append(
         f"{len(seen.requests)} requests, connected to port {seen.port or '-'}, said {seen.offers or '-'}"
@@ -217,15 +212,49 @@ async def _play_secc(scenario: Scenario, target: Target, verdict: Verdict) -> No
     _judge_connection(scenario, seen, port, verdict)
 
 
+async def _be_asked(scenario: Scenario, target: Target, line: Answering, seen: _Seen) -> int:
+    """Answer, and see what the EVCC does; the port that our first answer names."""
+    settings = scenario.sdp
+    assert settings is not None
+    port, accept = await line.listen()
+    second, accept_second = await line.listen()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_accept, seen, port, accept)
+        nursery.start_soon(_accept, seen, second, accept_second)
+        nursery.start_soon(_serve, settings, line, port, second, seen)
+        with trio.move_on_after(target.patience):
+            while not seen.requests:
+                await trio.sleep(0.01)
+        if not seen.requests:
+            raise NoTarget(f"{target.name}: no SDP request within {target.patience:g} s")
+        with trio.move_on_after(scenario.expect.within):
+            while seen.connected is None:
+                await trio.sleep(0.01)
+        if seen.connected is not None:
+            await trio.sleep(_HELLO)  # in full, also for one that connects late
+        nursery.cancel_scope.cancel()
+    return port
+
+
 async def _accept(seen: _Seen, port: int, accept: Callable[[], Awaitable[trio.abc.Stream]]) -> None:
     stream = await accept()
     if seen.connected is None:
         seen.connected, seen.port = trio.current_time(), port
     data = b""
-    with trio.move_on_after(_HELLO):
-        data = bytes(await stream.receive_some(LARGEST_DATAGRAM))
-    seen.offers = _first_words(data)
-    await trio.aclose_forcefully(stream)
+    try:
+        with trio.move_on_after(_HELLO), suppress(trio.BrokenResourceError):
+            while not _said_something(data) and (more := await stream.receive_some(LARGEST_DATAGRAM)):
+                data += more
+        seen.offers = _first_words(data)
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+def _said_something(data: bytes) -> bool:
+    """TLS shows in its first byte; a V2GTP frame may come in pieces."""
+    if data[:1] == b"\x16" or len(data) > LARGEST_DATAGRAM:
+        return True
+    return len(data) >= v2gtp.HEADER_SIZE + int.from_bytes(data[4 : v2gtp.HEADER_SIZE], "big")
 
 
 def _first_words(data: bytes) -> str:

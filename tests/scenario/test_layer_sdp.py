@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import trio
+from trio.testing import memory_stream_pair
 
-from hlc_sim.scenario import Result, SimulatedEVCC, SimulatedSECC, library
+from hlc_sim import trust
+from hlc_sim.scenario import Result, SimulatedEVCC, SimulatedSECC, library, run
+from hlc_sim.scenario.discovery import InterfaceAnswering, MemoryAnswering, MemoryAsking
+from hlc_sim.scenario.targets import NetworkEVCC
 from hlc_sim.transport import sdp
 from iso15118 import sdp as messages
 from iso15118 import v2gtp
 
+from .streams import Wrapped
 from .test_library import play
 
 
@@ -144,10 +152,88 @@ def test_a_vehicle_that_asks_too_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_vehicle_that_ignores_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hlc_sim.scenario.discovery import MemoryAnswering
-
     knock = MemoryAnswering.knock
     monkeypatch.setattr(MemoryAnswering, "knock", lambda self, port: knock(self, port + 1))
     verdict = play(library()["secc-sdp-good"])
     assert verdict.result is Result.FAIL
     assert "the first answer named" in verdict.reasons[0]
+
+
+def knocking(monkeypatch: pytest.MonkeyPatch, change: Callable[[trio.abc.Stream], trio.abc.Stream]) -> None:
+    """Our station gets the vehicle's connections changed."""
+
+    def knock(self: MemoryAnswering, port: int) -> trio.abc.Stream:
+        here, there = memory_stream_pair()
+        self.ports[port](change(there))
+        return here
+
+    monkeypatch.setattr(MemoryAnswering, "knock", knock)
+
+
+def test_a_vehicle_that_breaks_its_connection_has_connected_and_said_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Broken(Wrapped):
+        async def receive_some(self, max_bytes: int | None = None) -> bytes:
+            raise trio.BrokenResourceError("Connection reset by peer")
+
+    knocking(monkeypatch, Broken)
+    verdict = play(library()["secc-sdp-good"])
+    assert verdict.reasons == ["it did not begin with a ClientHello but with nothing"]
+
+
+def test_an_offer_in_pieces_is_an_offer(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Drop(Wrapped):
+        async def receive_some(self, max_bytes: int | None = None) -> bytes:
+            return bytes(await self.inner.receive_some(5))
+
+    knocking(monkeypatch, Drop)
+    verdict = play(library()["secc-sdp-no-tls"], SimulatedEVCC(check=lambda response, wanted: None))
+    assert "it offers -20 on a connection without TLS [V2G20-1237]" in verdict.reasons
+
+
+def test_a_vehicle_that_connects_late_has_time_to_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    asking, connecting = sdp.ask, trust.connecting
+
+    async def late(*arguments: Any) -> Any:
+        answer = await asking(*arguments)
+        await trio.sleep(library()["secc-sdp-good"].expect.within - 0.5)
+        return answer
+
+    async def slow(*arguments: Any) -> Any:
+        await trio.sleep(1.0)
+        return await connecting(*arguments)
+
+    monkeypatch.setattr(sdp, "ask", late)
+    monkeypatch.setattr(trust, "connecting", slow)
+    assert play(library()["secc-sdp-good"]).result is Result.PASS
+
+
+def test_a_station_that_refuses_connections_without_tls_serves_nothing_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(self: MemoryAsking, response: messages.Response) -> trio.abc.Stream:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(MemoryAsking, "connect", refuse)
+    endpoints = {messages.Security.TLS: 50000, messages.Security.NONE: 50001}
+    assert play(library()["sdp-no-tls-asked"], SimulatedSECC(endpoints=endpoints)).result is Result.PASS
+
+
+def test_the_sockets_of_a_vehicles_discovery_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[InterfaceAnswering] = []
+    listening = InterfaceAnswering.listen
+
+    async def listen(self: InterfaceAnswering) -> Any:
+        opened.append(self)
+        return await listening(self)
+
+    monkeypatch.setattr(InterfaceAnswering, "listen", listen)
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as free:
+        free.bind(("::", 0))
+        port = free.getsockname()[1]
+    device = NetworkEVCC("lo", sdp_port=port, patience=0.01)
+    verdict = trio.run(run, library()["secc-sdp-good"], device)
+    assert verdict.reasons == ["EVCC on lo: no SDP request within 0.01 s"]
+    sockets = [opened[0].datagrams, *(listener.socket for listener in opened[0].listeners)]
+    assert [item.fileno() for item in sockets] == [-1, -1, -1]
