@@ -13,6 +13,8 @@ from typing import NoReturn
 
 import typer
 
+from ..groups import sole
+
 
 class Exit(IntEnum):
     """What a command's end means."""
@@ -100,9 +102,7 @@ def readable() -> Iterator[None]:
         complain("interrupted")
         raise typer.Exit(Exit.INTERRUPTED) from None
     except BaseExceptionGroup as group:
-        only: BaseException = group
-        while isinstance(only, BaseExceptionGroup) and len(only.exceptions) == 1:
-            only = only.exceptions[0]
+        only = sole(group)
         if isinstance(only, BaseExceptionGroup):
             raise
         with readable():

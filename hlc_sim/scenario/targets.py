@@ -18,6 +18,7 @@ from ..clock import unix_offset
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..evcc import charge
+from ..groups import sole
 from ..secc import Station
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
@@ -327,6 +328,7 @@ class NetworkSECC(_Both):
     async def _discover(self, security: sdp_messages.Security) -> tuple[str, int, int, int]:
         assert self.interface is not None
         found = await sdp.discover(interfaces.find(self.interface), security=security)
+        sdp.check_security(found.response, security)  # else it would fail every case for our plain bytes
         return found.socket_address
 
 
@@ -389,27 +391,39 @@ class NetworkEVCC(_Both):
     async def _accept(
         self, nursery: trio.Nursery, security: sdp_messages.Security, vehicle: VehicleConfig
     ) -> trio.SocketStream:
-        interface = interfaces.find(self.interface)
-        listener = await tcp.listen(interface, self.port)
-        endpoints = {security: listener.socket.getsockname()[1]}
-        accepted: trio.SocketStream | None = None
-        with trio.move_on_after(self.patience):
-            async with trio.open_nursery() as waiting:
-                await waiting.start(
-                    lambda task_status: sdp.serve(
-                        interface, endpoints, udp_port=self.sdp_port, task_status=task_status
-                    )
-                )
-                if self.trigger is not None:
-                    await nursery.start(self.trigger.run, _wish(vehicle))
-                    waiting.start_soon(self._give_up, waiting.cancel_scope)
-                accepted = await listener.accept()
-                waiting.cancel_scope.cancel()
-        await listener.aclose()
+        try:
+            accepted = await self._next(nursery, security, vehicle)
+        except (OSError, BaseExceptionGroup) as error:
+            # The interface went away, or its ports are taken: that is not the car's.
+            if isinstance(cause := sole(error), OSError):
+                raise Unreached(f"{self.name}: {cause}") from error
+            raise
         if accepted is None and self.trigger is not None and self.trigger.code:
             raise NoTarget(f"{self.name}: the trigger ended with exit code {self.trigger.code}")
         if accepted is None:
             raise Unreached(f"{self.name}: no car connected within {self.patience:g} s")
+        return accepted
+
+    async def _next(
+        self, nursery: trio.Nursery, security: sdp_messages.Security, vehicle: VehicleConfig
+    ) -> trio.SocketStream | None:
+        """The next connection; None if none comes."""
+        interface = interfaces.find(self.interface)
+        accepted: trio.SocketStream | None = None
+        async with await tcp.listen(interface, self.port) as listener:
+            endpoints = {security: listener.socket.getsockname()[1]}
+            with trio.move_on_after(self.patience):
+                async with trio.open_nursery() as waiting:
+                    await waiting.start(
+                        lambda task_status: sdp.serve(
+                            interface, endpoints, udp_port=self.sdp_port, task_status=task_status
+                        )
+                    )
+                    if self.trigger is not None:
+                        await nursery.start(self.trigger.run, _wish(vehicle))
+                        waiting.start_soon(self._give_up, waiting.cancel_scope)
+                    accepted = await listener.accept()
+                    waiting.cancel_scope.cancel()
         return accepted
 
     async def _give_up(self, waiting: trio.CancelScope) -> None:

@@ -22,6 +22,10 @@ from hlc_sim.scenario.model import Result
 from hlc_sim.scenario.no_target import Unreached
 from hlc_sim.scenario.presence import PATIENCE, PAUSE, Gone, Presence
 from hlc_sim.scenario.runner import run
+from hlc_sim.scenario.targets import NetworkEVCC, NetworkSECC
+from hlc_sim.transport import sdp
+from hlc_sim.transport.interface import LOOPBACK, Interface
+from iso15118 import sdp as sdp_messages
 
 
 @pytest.fixture
@@ -112,3 +116,25 @@ def test_a_device_that_a_scenario_kills_has_failed() -> None:
     assert verdict.result is Result.FAIL
     assert verdict.reasons == ["there was no next session: Connection refused"]
     assert not verdict.unreached
+
+
+@pytest.mark.parametrize("interface", ["lo", "none0"])
+def test_ports_that_are_taken_and_interfaces_that_are_not_there_are_no_fault_of_a_car(interface: str) -> None:
+    with socket.socket(socket.AF_INET6) as taken:
+        taken.bind(("::1", 0))
+        taken.listen()
+        car = NetworkEVCC(interface, port=taken.getsockname()[1], patience=1)
+        verdict = trio.run(run, library()["failed-in-ServiceDiscoveryRes"], car)
+    assert verdict.result is Result.INCONCLUSIVE
+    assert verdict.unreached
+
+
+def test_a_station_that_offers_another_security_is_not_spoken_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def discover(interface: Interface, *, security: sdp_messages.Security) -> sdp.Discovered:
+        answer = sdp_messages.Response(LOOPBACK, 50000, sdp_messages.Security.TLS)
+        return sdp.Discovered(answer, interface, 1)
+
+    monkeypatch.setattr(sdp, "discover", discover)
+    verdict = trio.run(run, library()["points-12"], NetworkSECC(interface="lo"))
+    assert verdict.result is Result.INCONCLUSIVE
+    assert verdict.reasons == ["SECC on lo: the SECC at [::1]:50000 offers TLS"]
