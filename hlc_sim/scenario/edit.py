@@ -29,6 +29,12 @@ class FieldError(ValueError):
     """A message or field that does not exist, or a value that cannot be meant for it; the text names it."""
 
 
+class NotInThisSession(FieldError):
+    """What is to be changed exists, but not in what this session has: the peer chose another variant, or left
+    an element out. That says nothing about the peer, and is no fault of the scenario.
+    """
+
+
 @cache
 def message_classes() -> Mapping[str, type[Node]]:
     """All messages by element name."""
@@ -177,7 +183,7 @@ def _place(message: Node, path: str) -> tuple[Any, str, int | None, Any]:
         for index in indices:
             holder = _entry(holder, index, path)
         if holder is None:
-            raise FieldError(f"{path}: {name} is absent in this {type(message).__name__}")
+            raise NotInThisSession(f"{path}: {name} is absent in this {type(message).__name__}")
     name, indices = _split(last, path)
     _get(holder, name, path)
     hint = annotation_of(type(holder), name)
@@ -189,14 +195,14 @@ def _place(message: Node, path: str) -> tuple[Any, str, int | None, Any]:
 
 def _get(holder: Any, name: str, path: str) -> Any:
     if name not in getattr(holder, "__struct_fields__", ()):
-        raise FieldError(_unknown([type(holder)], name, path))
+        raise NotInThisSession(_unknown([type(holder)], name, path))
     return getattr(holder, name)
 
 
 def _entry(held: Any, index: int, path: str) -> Any:
     if not isinstance(held, list) or index >= len(held):
         size = f"{len(held)} entries" if isinstance(held, list) else "no list"
-        raise FieldError(f"{path}: there is no entry {index} ({size})")
+        raise NotInThisSession(f"{path}: there is no entry {index} ({size})")
     return held[index]
 
 

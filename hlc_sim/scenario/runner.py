@@ -18,8 +18,10 @@ from ..clock import unix_offset
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..evcc import charge
+from ..groups import sole
 from ..secc import ConnectionReport, Station
 from ..transport.link import Intervention, Link
+from .edit import NotInThisSession
 from .model import Do, Expect, Outcome, Result, Scenario, Verdict
 from .no_target import Unreached
 from .physics import charger_kind, vehicle_kind
@@ -59,8 +61,8 @@ class Attempt:
 
 
 async def run(scenario: Scenario, target: Target) -> Verdict:
-    """Play `scenario` against `target`. FieldError: a step names what the message did not
-    have, or EXI cannot express.
+    """Play `scenario` against `target`. FieldError: a step gives what a field cannot hold, or EXI cannot
+    express. What the messages of this session did not have is inconclusive.
     """
     if target.role is not scenario.tests:
         raise ValueError(
@@ -83,6 +85,10 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
         verdict.result = Result.INCONCLUSIVE
         verdict.reasons += [str(error) for error in _leaves(group)]
         verdict.unreached = any(isinstance(error, Unreached) for error in _leaves(group))
+        verdict.log += _said(target)
+    except* NotInThisSession as group:
+        verdict.result = Result.INCONCLUSIVE
+        verdict.reasons += [str(error) for error in _leaves(group)]
         verdict.log += _said(target)
     verdict.seconds = trio.current_time() - started
     return verdict
@@ -156,9 +162,7 @@ async def attempt(
         with _quiet():
             made = await _session(scenario, target, script, resume, store)
     except BaseExceptionGroup as group:
-        cause: BaseException = group
-        while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
-            cause = cause.exceptions[0]
+        cause = sole(group)
         if isinstance(cause, NoTarget):
             raise cause from None
         raise

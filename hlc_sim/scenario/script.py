@@ -69,7 +69,8 @@ class Script:
         try:
             await self._carry_out(step, link, payload_type, message)
         except (edit.FieldError, exi.EXIEncodeError) as error:
-            self.error = edit.FieldError(f"step at {step.at}: {error}")
+            kind = type(error) if isinstance(error, edit.FieldError) else edit.FieldError
+            self.error = kind(f"step at {step.at}: {error}")
             raise LinkClosed(str(self.error)) from error
         lasting = step.occurrence == 0  # goes on for ever: there is no last one to hold after
         if step.do is Do.SILENCE or (self.hold is not None and not self.missed and not lasting):
@@ -181,16 +182,21 @@ class Script:
 
 async def _send_eof(link: Link) -> None:
     stream = link.stream
-    if not isinstance(stream, trio.abc.HalfCloseableStream):
-        raise LinkClosed("this connection has no half to close (TLS)")
-    await stream.send_eof()
+    try:
+        if not isinstance(stream, trio.abc.HalfCloseableStream):
+            raise trio.ClosedResourceError
+        await stream.send_eof()
+    except trio.ClosedResourceError as error:  # of `Watched`, too, over what has none
+        raise edit.NotInThisSession("this connection has no half to close (TLS)") from error
+    except trio.BrokenResourceError as error:
+        raise LinkClosed(str(error)) from error
 
 
 async def _reset(link: Link) -> None:
-    """Close with a TCP RST where there is a socket."""
+    """Close with a TCP RST where there is a socket, below TLS too."""
     stream: object = link.stream
-    while hasattr(stream, "inner"):
-        stream = stream.inner
+    while (below := getattr(stream, "inner", None) or getattr(stream, "transport_stream", None)) is not None:
+        stream = below
     if isinstance(stream, trio.SocketStream):
         stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     await trio.aclose_forcefully(link.stream)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import trio
 
 from hlc_sim.config.station import StationConfig
+from hlc_sim.config.vehicle import VehicleConfig
 from hlc_sim.evcc import charge
 from hlc_sim.scenario import (
     Do,
@@ -20,13 +21,16 @@ from hlc_sim.scenario import (
     SimulatedEVCC,
     SimulatedSECC,
     Step,
+    edit,
     library,
     load_file,
     targets,
 )
 from hlc_sim.scenario.script import Script
 from hlc_sim.secc import Station
-from hlc_sim.transport.link import Link
+from hlc_sim.trace.recorder import Tap
+from hlc_sim.transport import interface, tcp
+from hlc_sim.transport.link import Link, LinkClosed
 from iso15118.messages import common
 from iso15118.messages.common_types import ResponseCode
 from iso15118.messages.declare import Node
@@ -34,7 +38,11 @@ from iso15118.session.events import Role
 from iso15118.session.secc import HANDLERS, SECC
 from iso15118.v2gtp import Frame
 
+from .streams import Wrapped
 from .test_library import play
+
+if TYPE_CHECKING:
+    from hlc_sim.trace.recorder import ConnectionRecorder
 
 
 def relaxed(config: StationConfig) -> Station:
@@ -226,6 +234,54 @@ def test_a_value_that_cannot_be_meant_is_an_error_of_the_scenario(tmp_path: Path
     )
     with pytest.raises(ValueError, match="selected_authorization_service: 'Cash' is not one of EIM, PnC"):
         play(load_file(file)["x"])
+
+
+def test_what_the_session_has_not_is_no_error_of_the_scenario() -> None:
+    """A car that can do both takes dynamic control, and then there is no schedule to change."""
+    path = "control_mode.schedule_tuple[0].schedule_tuple_id"
+    scenario = Scenario(
+        "own",
+        "another tuple",
+        Role.SECC,
+        "",
+        Expect(Outcome.SURVIVES),
+        steps=(Step("ScheduleExchangeRes", Do.REPLACE, set={path: 4077}),),
+        vehicle=VehicleConfig(control="dynamic"),
+    )
+    verdict = play(scenario)
+    assert verdict.result is Result.INCONCLUSIVE
+    assert "Dynamic_SEResControlMode has no field 'schedule_tuple'" in verdict.reasons[0]
+
+
+class OverTLS(SimulatedSECC):
+    """Its connections are, as those of TLS, none that can be closed by half."""
+
+    async def connect(self, *arguments: Any) -> trio.abc.Stream:
+        return Wrapped(await super().connect(*arguments))
+
+
+def test_a_connection_without_halves_cannot_be_half_open() -> None:
+    verdict = play(library()["half-open-after-ServiceDiscoveryReq"], OverTLS())
+    assert verdict.result is Result.INCONCLUSIVE
+    assert "has no half to close (TLS)" in verdict.reasons[0]
+
+
+def test_a_connection_is_reset_below_tls() -> None:
+    async def main() -> None:
+        listener = await tcp.listen(interface.find("lo"), 0)
+        ours = await tcp.connect(("::1", listener.socket.getsockname()[1]))
+        theirs = await listener.accept()
+        nothing_recorded = cast("ConnectionRecorder", None)
+        over = Tap(ours, nothing_recorded, Role.EVCC)
+        link = Link(over, Role.EVCC, intervention=Script((Step("*", Do.RESET),)))
+        with pytest.raises(LinkClosed):
+            await link.send(edit.build("SessionSetupReq", None), 0x8002)
+        with pytest.raises(trio.BrokenResourceError):
+            await theirs.receive_some(1)
+        await theirs.aclose()
+        await listener.aclose()
+
+    trio.run(main)
 
 
 def test_an_ev_that_asks_for_longer_than_it_may() -> None:
