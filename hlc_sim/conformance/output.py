@@ -74,14 +74,16 @@ def earlier(path: Path, cases: Mapping[str, Case], device: str) -> dict[str, Cas
         try:
             data = json.loads(row)
             case, result = data["case"], Result(data["result"])
+            said = list(data["reasons"]), list(data["log"]), float(data["seconds"])
+            known = case in cases
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path}: line {number} is no result of a case") from None
         if (other := data.get("device", device)) != device:
             raise ValueError(
                 f"{path}: line {number} is of device {other!r}, the capability file says {device!r}"
             )
-        if case in cases:
-            found[case] = CaseResult(cases[case], result, data["reasons"], data["log"], data["seconds"])
+        if known:
+            found[case] = CaseResult(cases[case], result, *said)
     return found
 
 
