@@ -11,6 +11,7 @@ from iso15118.session.secc_config import SessionStore
 
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
+from ..scenario.edit import NotInThisSession
 from ..scenario.fit import OurSide
 from ..scenario.model import Expect, Outcome, Scenario, Step
 from ..scenario.runner import Attempt, attempt
@@ -59,6 +60,7 @@ class Bench:
         """One session, disturbed by `steps`; with the device's first energy service unless `mode` names one.
 
         `expect` only says whether our side holds still after its last step (outcomes "refuses" and "ends").
+        Failed if it has no end; Inconclusive if it did not come to a step, or had not what that changes.
         """
         chosen = mode or self.capabilities.service
         scenario = Scenario(
@@ -71,8 +73,13 @@ class Bench:
             vehicle=vehicle or VehicleConfig(mode=chosen, control=control, evcc=evcc or {}),
             station=station or polling_station(chosen),
         )
-        made = await attempt(self.ours.fit(scenario), self.target, resume=resume, store=self.store)
+        try:
+            made = await attempt(self.ours.fit(scenario), self.target, resume=resume, store=self.store)
+        except NotInThisSession as error:
+            raise Inconclusive(str(error)) from None
         self._note(made)
+        if made.timed_out or made.hung:
+            raise Failed("the session had no end" if made.timed_out else "the device did not come to rest")
         if made.script.missed:
             raise Inconclusive(f"the session never came to {made.script.missed[0].at}: {made.ended}")
         return made

@@ -58,7 +58,8 @@ class Inconclusive(Exception):
 @dataclass(frozen=True, slots=True)
 class Observation:
     """Looks at undisturbed sessions: none of `rules` (ids of the judge) may be broken by the device in
-    `message`, and `message` must have occurred. Without rules the session has to come to its proper end.
+    `message`, and `message` must have occurred; without one, a session must have come to its proper end.
+    Without rules each session has to.
     """
 
     sessions: tuple[str, ...]

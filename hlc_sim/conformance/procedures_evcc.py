@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from iso15118.messages.common_types import EVSENotification
+from iso15118.messages.dc import Scheduled_DC_CLReqControlMode
 from iso15118.session.charger import SiteWish, Verdict
 from iso15118.session.events import Role
 from iso15118.session.secc_config import energy_modes
@@ -172,8 +173,9 @@ async def a_paused_session_is_resumed(bench: Bench) -> None:
     paused = await _pause(bench)
     made = await _back(bench)
     _asks_for(made, paused)
-    expect(codes(made, "SessionSetupRes")[0] == "OK_OldSessionJoined", "our station did not join it")
-    said = names(made, Role.EVCC)
+    if codes(made, "SessionSetupRes")[:1] != ["OK_OldSessionJoined"]:
+        raise Inconclusive(f"our station did not join it: {made.ended}")
+    said = [*names(made, Role.EVCC), "nothing"]
     following = said[said.index("SessionSetupReq") + 1]
     expect(following.endswith("ChargeParameterDiscoveryReq"), f"{following} came after the resume")
     expect(made.ok, f"the resumed session did not come to its proper end: {made.ended}")
@@ -279,9 +281,10 @@ async def a_lower_current_is_kept(bench: Bench) -> None:
     made = await bench.session(
         (step,), mode="dc", control="scheduled", station=_station(bench, mode="dc"), evcc={"charge_loops": 6}
     )
-    wanted = [float(m.control_mode.ev_target_current) for m in messages(made, "DC_ChargeLoopReq")]
+    modes = [request.control_mode for request in messages(made, "DC_ChargeLoopReq")]
+    wanted = [float(m.ev_target_current) for m in modes if isinstance(m, Scheduled_DC_CLReqControlMode)]
     if len(wanted) < 4:
-        raise Inconclusive(f"only {len(wanted)} charge loops: {made.ended}")
+        raise Inconclusive(f"only {len(wanted)} charge loops under scheduled control: {made.ended}")
     expect(max(wanted[2:]) <= limit + 0.5, f"asked for {max(wanted[2:]):g} A of {limit:g} A")
 
 
@@ -329,33 +332,6 @@ async def the_tuple_that_is_offered(bench: Bench) -> None:
     expect(chosen == 4077, f"tuple {chosen} was selected, 4077 was offered")
 
 
-def _schedule_entry(name: str, title: str, path: str, value: object) -> None:
-    """A case for one extreme value in the schedule."""
-
-    async def case(bench: Bench) -> None:
-        entries = "power_schedule_entries.power_schedule_entry[0]"
-        at = f"control_mode.schedule_tuple[0].charging_schedule.power_schedule.{entries}.{path}"
-        station = _station(bench, mode="dc")
-        step = replace("ScheduleExchangeRes", set={at: value})
-        await bench.session((step,), mode="dc", control="scheduled", station=station)
-
-    case.__doc__ = f"{title}.\n\nGoes on, or ends the session in good order; it must not crash or hang."
-    procedure(
-        Group.VALUES,
-        "ScheduleExchangeRes",
-        needs=("service:dc", "control:scheduled"),
-        name=f"schedule-{name}",
-    )(case)
-
-
-_schedule_entry("duration-zero", "The only entry of the power schedule lasts 0 s", "duration", 0)
-_schedule_entry("power-zero", "The power schedule is of 0 W", "power", 0)
-_schedule_entry("power-negative", "The power schedule is of -11 kW", "power", -11_000)
-_schedule_entry(
-    "power-huge", "The power schedule is beyond all use", "power", {"exponent": 127, "value": 32767}
-)
-
-
 @procedure(Group.FIELDS, "supportedAppProtocolReq")
 async def sessions_one_after_another(bench: Bench) -> None:
     """Three sessions one after another.
@@ -367,8 +343,10 @@ async def sessions_one_after_another(bench: Bench) -> None:
         expect(made.ok, f"session {number + 1} did not come to its proper end: {made.ended}")
         given = messages(made, "SessionSetupRes")[0].header.session_id
         used = {
-            frame.message.header.session_id  # type: ignore[union-attr]
+            frame.message.header.session_id  # type: ignore[attr-defined]
             for frame in made.record.seen
-            if frame.sender is Role.EVCC and frame.name not in ("supportedAppProtocolReq", "SessionSetupReq")
+            if frame.sender is Role.EVCC
+            and frame.message is not None
+            and frame.name not in ("supportedAppProtocolReq", "SessionSetupReq")
         }
         expect(used == {given}, f"session {number + 1} was under another SessionID")

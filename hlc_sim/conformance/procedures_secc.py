@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import trio
 
@@ -20,6 +21,7 @@ from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..scenario import edit
 from ..scenario.model import Do, Step
+from ..scenario.no_target import NoTarget
 from ..scenario.runner import Attempt
 from ..transport.link import Link
 from ..vehicle import Driver
@@ -248,8 +250,8 @@ async def renegotiation_begins_with_the_services(bench: Bench) -> None:
         vehicle=_vehicle(bench, Wish.RENEGOTIATE_SERVICE, charge_loops=12),
         expect=refuses("FAILED_SequenceError"),
     )
-    last = codes(made, wrong.removesuffix("Req") + "Res")[-1]
-    expect(last == "FAILED_SequenceError", f"{wrong} was answered {last}")
+    _, *again = codes(made, wrong.removesuffix("Req") + "Res")  # the first belongs to the first time
+    expect(again == ["FAILED_SequenceError"], f"{wrong} was answered {again or 'not at all'}")
 
 
 @procedure(Group.RENEGOTIATION, "SessionStopReq", requirements=("V2G20-1477",))
@@ -394,7 +396,8 @@ async def two_EVs_at_once(bench: Bench) -> None:
             nursery.start_soon(begin)
 
     async def begin() -> None:
-        made.append(await bench.session((Step("AuthorizationSetupReq", Do.CLOSE),)))
+        with suppress(NoTarget, Inconclusive):  # refused, at one place or another
+            made.append(await bench.session((Step("AuthorizationSetupReq", Do.CLOSE),)))
 
     step = Step("ServiceDiscoveryReq", Do.CALL, call=second)
     first = await bench.session((step,))

@@ -35,6 +35,7 @@ def cases() -> Iterator[Case]:
     yield from frames()
     yield from omissions()
     yield from bounds()
+    yield from schedules()
 
 
 def _answered() -> Iterator[tuple[Family | None, str, int, str]]:
@@ -336,3 +337,32 @@ def bounds() -> Iterator[Case]:
                 control=element.control,
                 thorough=not typical,
             )
+
+
+def schedules() -> Iterator[Case]:
+    """One extreme value in the power schedule."""
+    first = "power_schedule_entries.power_schedule_entry[0]"
+    entry = f"control_mode.schedule_tuple[0].charging_schedule.power_schedule.{first}"
+    for name, title, field, value in (
+        ("duration-zero", "The only entry of the power schedule lasts 0 s", "duration", 0),
+        ("power-zero", "The power schedule is of 0 W", "power", 0),
+        ("power-negative", "The power schedule is of -11 kW", "power", -11_000),
+        (
+            "power-huge",
+            "The power schedule is beyond all use",
+            "power",
+            {"exponent": 127, "value": 32767},
+        ),
+    ):
+        yield make(
+            _EVCC,
+            Group.VALUES,
+            f"schedule-{name}",
+            title,
+            "Goes on, or ends the session in good order; it must not crash or hang.",
+            (replace("ScheduleExchangeRes", set={f"{entry}.{field}": value}),),
+            SURVIVES,
+            message="ScheduleExchangeRes",
+            mode="dc",
+            control="scheduled",
+        )

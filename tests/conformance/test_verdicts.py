@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, memory_stream_pair
 from typer.testing import CliRunner
 
 from hlc_sim.cli.app import app
 from hlc_sim.config.reader import ConfigError
+from hlc_sim.config.vehicle import VehicleConfig
 from hlc_sim.conformance import Capabilities, Case, CaseResult, Result, of_simulator, output, run_case, suite
 from hlc_sim.conformance.template import text
-from hlc_sim.scenario import SimulatedEVCC, SimulatedSECC, Target
+from hlc_sim.evcc import charge
+from hlc_sim.scenario import Do, SimulatedEVCC, SimulatedSECC, Step, Target, targets
+from hlc_sim.scenario.no_target import Unreached
+from hlc_sim.scenario.script import Script
+from hlc_sim.transport.link import Link
 from iso15118.messages import common, dc
+from iso15118.messages.common_types import Processing
 from iso15118.session.events import Role
 from iso15118.session.secc import HANDLERS, SECC
 
@@ -26,12 +34,45 @@ runner = CliRunner()
 ZERO = "SECC.session-id.ServiceDiscoveryReq.zero"
 
 
-def play(case: Case, capabilities: Capabilities | None = None) -> CaseResult:
-    def device(role: Role) -> Target:
+def play(
+    case: Case, capabilities: Capabilities | None = None, device: Callable[[], Target] | None = None
+) -> CaseResult:
+    def made(role: Role) -> Target:
+        if device is not None:
+            return device()
         return SimulatedSECC() if role is Role.SECC else SimulatedEVCC()
 
     stated = capabilities or of_simulator()
-    return trio.run(run_case, case, stated, device, clock=MockClock(autojump_threshold=0))
+    return trio.run(run_case, case, stated, made, clock=MockClock(autojump_threshold=0))
+
+
+Connect = Callable[[trio.Nursery], Awaitable[trio.abc.Stream]]
+
+
+async def closing(nursery: trio.Nursery) -> trio.abc.Stream:
+    """A connection that is closed at once."""
+    here, there = memory_stream_pair()
+    await there.aclose()
+    return here
+
+
+async def unreached(nursery: trio.Nursery) -> trio.abc.Stream:
+    raise Unreached("Connection refused")
+
+
+def for_one(busy: Connect) -> Callable[[], Target]:
+    """A station that serves one connection, and is `busy` for all others."""
+
+    class One(SimulatedSECC):
+        served = False
+
+        async def connect(self, nursery: trio.Nursery, *wishes: Any) -> trio.abc.Stream:
+            if self.served:
+                return await busy(nursery)
+            self.served = True
+            return await super().connect(nursery, *wishes)
+
+    return One
 
 
 def test_what_the_device_does_not_state_is_not_applicable() -> None:
@@ -41,9 +82,10 @@ def test_what_the_device_does_not_state_is_not_applicable() -> None:
 
 
 def test_a_case_for_any_service_is_played_with_one_that_the_device_has() -> None:
-    result = play(suite()[ZERO], Capabilities(services=("ac",)))
+    case = suite()["SECC.silence.ServiceDiscoveryReq.late-in-time"]
+    result = play(case, Capabilities(services=("ac",)))
     assert result.result is Result.PASS
-    assert any("AC_ChargeLoopReq" in line for line in result.log) or result.log
+    assert any("AC_ChargeLoopReq" in line for line in result.log)
 
 
 def test_a_device_that_ignores_the_session_id_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +125,119 @@ def test_an_observation_of_what_never_occurred_is_inconclusive(monkeypatch: pyte
     assert result.result is Result.INCONCLUSIVE
     assert "did not occur" in result.reasons[0]
     assert play(suite()["SECC.fields.dc-dynamic.whole"]).result is Result.FAIL
+
+
+def test_a_time_is_not_kept_in_a_session_that_never_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: Any) -> Any:
+        raise RuntimeError("planted")
+
+    case = suite()["SECC.fields.time.V2G_SECC_Msg_Performance_Time"]
+    assert play(case).result is Result.PASS
+    monkeypatch.setitem(HANDLERS, common.SessionSetupReq, dies)
+    result = play(case)
+    assert result.result is Result.INCONCLUSIVE
+    assert result.reasons == ["the proper end of a session did not occur"]
+
+
+def test_what_is_told_to_a_second_ev_is_not_known_where_there_was_none() -> None:
+    result = play(suite()["SECC.session-id.nothing-of-another-session"], device=for_one(closing))
+    assert result.result is Result.INCONCLUSIVE
+    assert "the second session did not begin" in result.reasons[0]
+
+
+@pytest.mark.parametrize("busy", [closing, unreached])
+def test_a_station_for_one_ev_may_refuse_a_second(busy: Connect) -> None:
+    result = play(suite()["SECC.session-id.two-EVs-at-once"], device=for_one(busy))
+    assert (result.result, result.reasons) == (Result.PASS, [])
+
+
+def test_a_station_that_closes_on_wrong_charge_parameters_has_not_refused_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def closes(*_: Any) -> Any:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(SECC, "_refuse", closes)
+    result = play(suite()["SECC.renegotiation.renegotiation-begins-with-the-services"])
+    assert result.result is Result.FAIL
+    assert result.reasons == ["DC_ChargeParameterDiscoveryReq was answered not at all"]
+
+
+def test_a_station_that_authorizes_what_it_never_decided_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = suite()["SECC.silence.never-ready-AuthorizationRes"]
+    assert play(case).result is Result.PASS
+    sound = HANDLERS[common.AuthorizationReq]
+
+    def generous(*arguments: Any) -> Any:
+        response = sound(*arguments)
+        response.evse_processing = Processing.Finished  # type: ignore[union-attr]
+        return response
+
+    monkeypatch.setitem(HANDLERS, common.AuthorizationReq, generous)
+    result = play(case)
+    assert result.result is Result.FAIL
+    assert result.reasons == ["AuthorizationRes said Finished and OK"]
+
+
+def test_a_car_that_leaves_after_the_resume_fails_and_does_not_end_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Leaves(SimulatedEVCC):
+        """It closes behind SessionSetupRes of a resumed session."""
+
+        async def connect(self, *arguments: Any) -> trio.abc.Stream:
+            if self._paused is None:
+                return await super().connect(*arguments)
+            nursery, vehicle, _ = arguments
+            here, there = memory_stream_pair()
+            step = Step("*", Do.CLOSE, 3)
+            nursery.start_soon(self._leave, there, vehicle, step)
+            return here
+
+        async def _leave(self, stream: trio.abc.Stream, vehicle: VehicleConfig, step: Step) -> None:
+            link = Link(stream, Role.EVCC, intervention=Script((step,)))
+            await charge(link, vehicle.session(), vehicle.vehicle(), resume=self._paused)
+
+    result = play(suite()["EVCC.pause.a-paused-session-is-resumed"], device=Leaves)
+    assert result.result is Result.FAIL
+    assert result.reasons == ["nothing came after the resume"]
+
+
+def test_a_car_that_takes_the_other_control_mode_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HLC_CONTROL is a wish: a car that can do both may take dynamic control all the same."""
+
+    class Dynamic(SimulatedEVCC):
+        async def connect(self, nursery: trio.Nursery, vehicle: Any, station: Any) -> trio.abc.Stream:
+            return await super().connect(nursery, replace(vehicle, control="dynamic"), station)
+
+    for name in ("EVCC.values.a-lower-current-is-kept", "EVCC.services.the-tuple-that-is-offered"):
+        result = play(suite()[name], device=Dynamic)
+        assert result.result is Result.INCONCLUSIVE, name
+
+
+def test_a_car_that_never_leaves_a_strange_schedule_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    charging = targets.charge
+
+    async def for_ever(*arguments: Any, **options: Any) -> Any:
+        await charging(*arguments, **options)
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(targets, "charge", for_ever)
+    for name in ("EVCC.values.schedule-power-zero", "EVCC.services.parameter-sets-under-other-ids"):
+        assert play(suite()[name]).result is Result.FAIL, name
+
+
+def test_a_crash_on_our_side_is_not_held_against_a_device_on_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr("hlc_sim.scenario.runner.charge", broken)
+    assert play(suite()[ZERO]).result is Result.FAIL
+    result = play(suite()[ZERO], device=lambda: SimulatedSECC(name="a charger"))
+    assert result.result is Result.INCONCLUSIVE
+    assert result.reasons == ["our side crashed: ZeroDivisionError: planted"]
 
 
 def test_random_values_that_count_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,10 +296,11 @@ def test_a_run_goes_on_where_it_was_cut_short(tmp_path: Path) -> None:
 
 def test_results_of_something_else_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
-    file.write_text("nonsense\n{}\n")
-    result = runner.invoke(app, ["conformance", "SECC.pause.*", "--results", str(file)])
-    assert result.exit_code == 2
-    assert "line 1 is no result" in result.output
+    for line in ("nonsense\n{}", '{"case": [], "result": "pass"}', '{"case": "x", "result": "pass"}'):
+        file.write_text(f"{line}\n")
+        result = runner.invoke(app, ["conformance", "SECC.pause.*", "--results", str(file)])
+        assert result.exit_code == 2
+        assert "line 1 is no result" in result.output
 
 
 def test_a_failing_case_gives_exit_code_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
