@@ -38,7 +38,7 @@ from ..transport.tls import TLSConfig, TLSCredential, TLSError, TLSFacts, TLSStr
 from ..trust import describe, link_facts, secc_identity, station_of, vehicle_of, wallet_settings
 from .flights import Flights
 from .model import Do, Outcome, Result, Scenario, Step, Verdict
-from .runner import MARGIN, NEXT_SESSION, Attempt, fail, judge
+from .runner import LONGEST, MARGIN, NEXT_SESSION, Attempt, fail, judge
 from .runner import vehicle_of as settings_of
 from .script import Script
 from .settings import TLSSettings
@@ -151,8 +151,10 @@ async def _meet(
     async with trio.open_nursery() as nursery:
         raw = await target.reach(nursery, scenario, hierarchy)
         meeting = Meeting(Flights(raw, settings), trio.current_time())
-        with trio.move_on_after(_PATIENCE + scenario.expect.within):
+        with trio.move_on_after(_PATIENCE + scenario.expect.within + LONGEST) as limit:
             await ours.meet(meeting)
+        if meeting.attempt is not None:
+            meeting.attempt.timed_out = limit.cancelled_caught
         await trio.aclose_forcefully(raw)
         if not target.name.startswith("simulated"):
             nursery.cancel_scope.cancel()
@@ -190,7 +192,10 @@ class _OurSide:
         server = scenario.plays is Role.SECC
         config = self._config()
         try:
-            secured = await secure(meeting.flights, config, server_side=server)
+            with trio.fail_after(_PATIENCE + scenario.expect.within):
+                secured = await secure(meeting.flights, config, server_side=server)
+        except trio.TooSlowError:
+            return
         except TLSError as error:
             meeting.facts, meeting.error = error.facts, str(error)
             return

@@ -30,7 +30,7 @@ from .settings import Layer
 from .targets import NoTarget, Target
 from .watch import Record, Watched
 
-_LONGEST = 600.0
+LONGEST = 600.0
 """s after which a session that does not end is given up."""
 MARGIN = 1.0
 """s given to a device beyond the time a scenario states."""
@@ -198,7 +198,7 @@ async def _session(
         watched = Watched(stream, scenario.plays, lab=target.plain)
         made = Attempt(watched.record, script)
         script.frames = lambda: len(watched.record.seen)
-        with trio.move_on_after(_LONGEST) as limit:
+        with trio.move_on_after(LONGEST) as limit:
             if scenario.plays is Role.EVCC:
                 await _be_evcc(scenario, watched, script, made, resume)
             else:
@@ -206,7 +206,7 @@ async def _session(
         made.timed_out = limit.cancelled_caught
         await watched.aclose()
         if _simulated(target):
-            nursery.cancel_scope.deadline = trio.current_time() + _LONGEST
+            nursery.cancel_scope.deadline = trio.current_time() + LONGEST
         else:
             nursery.cancel_scope.cancel()
     made.hung = _simulated(target) and nursery.cancel_scope.cancelled_caught
@@ -332,10 +332,10 @@ def judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ver
     if record.broken:
         fail(verdict, f"{device.value} sent what is no V2GTP: {record.broken}")
     if attempt.timed_out:
-        fail(verdict, f"the session did not end in {_LONGEST:g} s")
+        fail(verdict, f"the session did not end in {LONGEST:g} s")
         return
     if attempt.hung:
-        fail(verdict, f"the device had not come to rest {_LONGEST:g} s after the session")
+        fail(verdict, f"the device had not come to rest {LONGEST:g} s after the session")
     done = attempt.script.done
     since, frames = (done[0].time, done[0].frames) if done else (record.opened, 0)
     for frame in record.after(frames, device):

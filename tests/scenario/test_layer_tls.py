@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from hlc_sim import secc, trust
+from hlc_sim.charger import IsolationMonitor, Outlet
+from hlc_sim.config.station import StationConfig
 from hlc_sim.scenario import Result, SimulatedEVCC, SimulatedSECC, library
 from hlc_sim.transport.tls import TLSConfig
 from iso15118.security.tls_profile import LENIENT, Group, TLSVersion
@@ -116,7 +118,7 @@ def test_a_station_that_carries_20_on_tls_1_2(monkeypatch: pytest.MonkeyPatch) -
 def test_a_station_that_waits_for_ever_in_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secc, "_SETUP_TIMEOUT", 1e6)
     for name in ("tls-silent-in-the-handshake-1", "tls-half-a-flight-2"):
-        verdict = play(library()["tls-silent-in-the-handshake-1"], SimulatedSECC())
+        verdict = play(library()[name], SimulatedSECC())
         assert verdict.result is Result.FAIL, name
         assert "still open 62 s later" in verdict.reasons[0]
 
@@ -167,3 +169,11 @@ def test_a_car_that_speaks_another_tls_is_not_judged() -> None:
     verdict = play(library()["secc-tls-chain-of-another-root"], car)
     assert verdict.result is Result.INCONCLUSIVE
     assert "a correct handshake does not lead to a session" in verdict.reasons[0]
+
+
+def test_a_station_that_takes_minutes_for_a_session_is_a_sound_one() -> None:
+    sound = library()["tls-good"]
+    slow = StationConfig(outlet=Outlet(authorization_time=50, isolation=IsolationMonitor(duration=35)))
+    verdict = play(replace(sound, station=slow))
+    assert (verdict.result, verdict.reasons) == (Result.PASS, [])
+    assert verdict.seconds > 80
