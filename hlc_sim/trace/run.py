@@ -78,7 +78,11 @@ class RunTrace:
             listeners.append(self._disclosure)
         if config is None or not listeners:
             return config
-        return dataclasses.replace(config, keylog=_tee(config.keylog, listeners))
+        from ..transport.tls import keylog_writer
+
+        if (own := keylog_writer(config.keylog)) is not None:
+            listeners.append(own)
+        return dataclasses.replace(config, keylog=_tee(listeners))
 
     def connect(self, stream: trio.abc.Stream, peer: str, *, tls: bool) -> trio.abc.Stream:
         """A TCP connection has opened: the stream to go on with."""
@@ -219,17 +223,10 @@ class _Outlet:
             self._recorder.sample("charger", values, self._connection)
 
 
-def _tee(
-    first: Path | Callable[[str], None] | None, others: list[Callable[[str], None]]
-) -> Callable[[str], None]:
+def _tee(listeners: list[Callable[[str], None]]) -> Callable[[str], None]:
     def tell(line: str) -> None:
-        for other in others:
-            other(line)
-        if isinstance(first, Path):
-            with first.open("a", encoding="ascii") as file:
-                file.write(line.rstrip("\n") + "\n")
-        elif first is not None:
-            first(line)
+        for listener in listeners:
+            listener(line)
 
     return tell
 

@@ -404,7 +404,7 @@ def _plan(config: TLSConfig, facts: TLSFacts, server_side: bool) -> Plan:
         config.roots,
         credential.staple if credential else None,
         judge,
-        _keylog(config.keylog),
+        keylog_writer(config.keylog),
         ceiling=max(versions),
     )
 
@@ -426,7 +426,8 @@ def choose_credential(
     return next(iter(usable or credentials), None)
 
 
-def _keylog(target: Path | Callable[[str], None] | None) -> Callable[[str], None] | None:
+def keylog_writer(target: Path | Callable[[str], None] | None) -> Callable[[str], None] | None:
+    """Appends lines to a key log that only its owner can read; what is called already is as it is."""
     if not isinstance(target, Path):
         return target
     path = target

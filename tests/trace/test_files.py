@@ -15,7 +15,9 @@ from hlc_sim.trace.frames import Decoder
 from hlc_sim.trace.jsonl import Reader, Writer, lines_of, read
 from hlc_sim.trace.load import open_input
 from hlc_sim.trace.recorder import recording
+from hlc_sim.trace.run import tracing
 from hlc_sim.transport.link import FrameRecord
+from hlc_sim.transport.tls import TLSConfig
 from iso15118 import exi
 from iso15118.messages import common_types
 from iso15118.session.events import Role
@@ -167,3 +169,14 @@ def test_a_document_of_a_shared_element_is_described() -> None:
         (frame,) = opened
     assert isinstance(frame, ev.Frame)
     assert frame.name == type(message).__name__
+
+
+def test_a_key_log_beside_a_trace_is_for_its_owner_only(tmp_path: Path) -> None:
+    file = tmp_path / "keys.log"
+    with tracing(tmp_path, Role.EVCC) as record:
+        config = record.tls_config(TLSConfig(keylog=file))
+        assert config is not None
+        assert callable(config.keylog)
+        config.keylog("CLIENT_RANDOM 00 11")
+    assert file.read_text() == "CLIENT_RANDOM 00 11\n"
+    assert file.stat().st_mode & 0o077 == 0
