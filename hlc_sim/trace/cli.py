@@ -364,5 +364,5 @@ def replay(
     for line in steps_text(player.steps):
         typer.echo(line)
     typer.echo(f"{len(player.steps)} of {len(exchanges)} exchanges; {player.ended}")
-    if role is Side.evcc and len(player.steps) < len(exchanges) and "answered" not in player.ended:
+    if not player.complete:
         raise typer.Exit(Exit.FAILED)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from iso15118 import exi
+from iso15118 import exi, v2gtp
 from iso15118 import json as json_form
 from iso15118.messages.common_types import MessageHeader, ResponseCode, V2GRequest
 from iso15118.messages.declare import Node
@@ -99,6 +99,8 @@ class EVCCReplay:
         self._session: bytes | None = None
         self.steps: list[Step] = []
         self.ended = ""
+        self.complete = False
+        """Every recorded request was answered, none of them with FAILED."""
 
     async def run(self, link: Link) -> None:
         """To the end of the recording or of the session, whichever is first; `ended` says why."""
@@ -114,8 +116,8 @@ class EVCCReplay:
                     self.ended = f"{sequence.name_of(live)} {live.response_code}"
                     return
                 at += 1 + self._skip(at, live)
-            self.ended = "all requests were answered"
-        except (LinkClosed, UnknownPayload, Undecodable) as error:
+            self.ended, self.complete = "all requests were answered", True
+        except (LinkClosed, UnknownPayload, Undecodable, v2gtp.V2GTPError) as error:
             self.ended = str(error)
         except trio.TooSlowError:
             self.ended = f"no response to {sequence.name_of(self.exchanges[at].request)}"
@@ -128,7 +130,7 @@ class EVCCReplay:
             await link.send(request, exchange.payload_type)
             with trio.fail_after(RELAXED.limit("V2G_EVCC_Msg_Timeout", sequence.stem(name)) + 1.0):
                 live: Any = (await link.receive()).message
-            if name == "SessionSetupReq":
+            if name == "SessionSetupReq" and hasattr(live, "header"):
                 self._session = live.header.session_id
             note = f"repeated {attempt} times" if attempt else ""
             done = getattr(live, "evse_processing", None) in (None, "Finished")
@@ -160,8 +162,14 @@ class SECCReplay:
     def __init__(self, exchanges: list[Exchange]) -> None:
         self.exchanges = [exchange for exchange in exchanges if exchange.response is not None]
         self._at = 0
+        self._strange = False
         self.steps: list[Step] = []
         self.ended = ""
+
+    @property
+    def complete(self) -> bool:
+        """The EVCC came to the last recorded exchange, and asked for nothing that is not recorded."""
+        return self._at == len(self.exchanges) and not self._strange
 
     async def run(self, link: Link) -> None:
         try:
@@ -169,13 +177,14 @@ class SECCReplay:
                 received = await link.receive()
                 response = self._answer(received.message)
                 await link.send(response, streams.payload_type_of(response))
-        except (LinkClosed, Undecodable, UnknownPayload, exi.EXIEncodeError) as error:
+        except (LinkClosed, Undecodable, UnknownPayload, v2gtp.V2GTPError, exi.EXIEncodeError) as error:
             self.ended = str(error)
 
     def _answer(self, request: Node) -> Any:
         name = sequence.name_of(request)
         found = self._next(name)
         if found is None:
+            self._strange = True
             self.steps.append(Step(name, "FAILED_SequenceError", note="not in the recording"))
             if not isinstance(request, V2GRequest):
                 raise LinkClosed(f"{name} is not in the recording")

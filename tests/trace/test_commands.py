@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import trio
+from trio.testing import memory_stream_pair
 from typer.testing import CliRunner
 
 from hlc_sim.cli.app import app
 from hlc_sim.trace import events as ev
 from hlc_sim.trace.jsonl import Writer
+from hlc_sim.trace.load import open_input
+from hlc_sim.trace.replay import EVCCReplay, exchanges_of
+from hlc_sim.transport.link import Link
 from iso15118.messages.common_types import ResponseCode
+from iso15118.session.events import Role
 from iso15118.session.judge import RULES
 
 from . import recordings as rec
@@ -156,6 +163,46 @@ def test_replay_says_where_the_live_peer_refuses(good: str) -> None:
     result = run(app, ["trace", "replay", good])
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-1] == "6 of 23 exchanges; ServiceDetailRes FAILED_ServiceIDInvalid"
+
+
+async def replayed(peer: Callable[[trio.abc.Stream], Awaitable[None]]) -> EVCCReplay:
+    with open_input(DATA / "josev_iso20_DC_scheduled_EIM_tls1.3.jsonl") as source:
+        replay = EVCCReplay(exchanges_of(source))
+    here, there = memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer, there)
+        await replay.run(Link(here, Role.EVCC))
+        nursery.cancel_scope.cancel()
+    return replay
+
+
+async def test_a_replay_ends_at_what_is_no_v2gtp() -> None:
+    async def garbage(stream: trio.abc.Stream) -> None:
+        await stream.receive_some(1)
+        await stream.send_all(b"HTTP/1.1 400 Bad Request")
+
+    replay = await replayed(garbage)
+    assert "V2GTP version is 0x48" in replay.ended
+    assert not replay.complete
+
+
+async def test_a_replay_bears_an_answer_that_belongs_to_another_request() -> None:
+    async def deaf(stream: trio.abc.Stream) -> None:
+        link = Link(stream, Role.SECC)
+        while True:
+            await link.receive()
+            await link.write(0x8001, bytes.fromhex("80400040"))  # supportedAppProtocolRes, whatever was asked
+
+    replay = await replayed(deaf)
+    assert [step.response for step in replay.steps[:2]] == ["supportedAppProtocolRes"] * 2
+
+
+def test_a_replay_whose_live_vehicle_leaves_early_has_not_gone_to_the_end(tmp_path: Path) -> None:
+    recording = rec.dc_bpt_dynamic()
+    recording.message("AuthorizationSetupRes").response_code = ResponseCode.FAILED
+    result = run(app, ["trace", "replay", written(tmp_path / "a.jsonl", recording), "--role", "secc"])
+    assert "3 of 23 exchanges; our EVCC: FAILED response" in result.stdout
+    assert result.exit_code == 1
 
 
 FOUND = {
