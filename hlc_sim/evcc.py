@@ -27,6 +27,7 @@ from iso15118.session.evcc_steps import (
     Step,
     Wait,
 )
+from iso15118.session.events import Role
 
 from .clock import unix_offset
 from .transport.link import Link, LinkClosed, Undecodable, UnknownPayload
@@ -63,6 +64,8 @@ class ChargeReport:
     """What was tolerated in the SECC's certificates."""
     emaid: str = ""
     """Of the contract that the SECC authorized."""
+    closed_by: Role = Role.EVCC
+    """The side that ended the connection first."""
 
 
 async def charge(
@@ -105,6 +108,7 @@ async def charge(
         tls=tls,
         tls_remarks=tls_remarks,
         emaid=_emaid_of(evcc),
+        closed_by=Role.SECC if link.peer_left else Role.EVCC,
     )
 
 

@@ -43,6 +43,8 @@ class ConnectionReport:
     """Why it ended, in words."""
     clean: bool = False
     """It ended as the standard has it: after SessionStop or a refusal of ours, without fault of the peer."""
+    closed_by: Role | None = None
+    """The side that ended it first; None if it never was a link."""
     session_id: bytes = bytes(8)
     frames: int = 0
     bytes_received: int = 0
@@ -143,6 +145,7 @@ class Station:
             # Shielded neither in time nor in effect: the outlet must be off whatever ended the connection.
             secc.disconnected(trio.current_time())
             report.session_id = secc.session_id
+            report.closed_by = Role.EVCC if link.peer_left else Role.SECC
             report.emaid = _emaid_of(secc)
             report.frames, report.bytes_received, report.bytes_sent = (
                 link.frames,

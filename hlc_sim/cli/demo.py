@@ -233,7 +233,7 @@ def run_demo(
                 nursery.start_soon(refresh)
                 session = replace(settings.session(), **(own.settings if own else {}))
                 result = await charge(link, session, vehicle, tls=facts, tls_remarks=tolerated)
-                record.closed(peer, "EVCC", result.session.reason, result.session.deviations)
+                record.closed(peer, result.closed_by.value, result.session.reason, result.session.deviations)
                 live.refresh()
             # The station sees the close of the connection; its report comes with it.
             with trio.move_on_after(1):

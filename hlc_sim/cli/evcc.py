@@ -86,7 +86,7 @@ def run_evcc(
                 nursery.start_soon(_tell, vehicle, link)
                 result = await charge(link, session_config, vehicle, resume=resume, **known)
                 nursery.cancel_scope.cancel()
-            record.closed(peer, "EVCC", result.session.reason, result.session.deviations)
+            record.closed(peer, result.closed_by.value, result.session.reason, result.session.deviations)
             results.append(result)
             resume = result.session.paused
             await line.down(paused=resume is not None)

@@ -67,7 +67,7 @@ def run_secc(
 
         def finished(connection: ConnectionReport) -> None:
             line.over(paused=connection.session_id in station.store)
-            by = "EVCC" if "peer closed" in connection.ended or connection.clean else "SECC"
+            by = connection.closed_by.value if connection.closed_by is not None else ""
             record.closed(connection.peer, by, connection.ended, connection.deviations)
             outlets.pop(connection.peer, None)
             if sessions or recording.json is not None:

@@ -114,6 +114,8 @@ class Link:
         self.messages: Counter[str] = Counter()
         self.bytes_sent = 0
         self.bytes_received = 0
+        self.peer_left = False
+        """The peer ended the connection, or it broke, before we closed it."""
         self._intervention = intervention
         self._sink = sink
         self._parser = FrameParser(max_payload=max_payload)
@@ -141,6 +143,7 @@ class Link:
         try:
             await self.stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self.peer_left = isinstance(error, trio.BrokenResourceError)
             raise LinkClosed(_reason("the connection broke while sending", error)) from error
 
     async def receive(self) -> Received:
@@ -171,8 +174,10 @@ class Link:
             try:
                 data = await self.stream.receive_some(_READ_SIZE)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                self.peer_left = isinstance(error, trio.BrokenResourceError)
                 raise LinkClosed(_reason("the connection broke", error)) from error
             if not data:
+                self.peer_left = True
                 self._parser.end()
                 raise LinkClosed("the peer closed the connection")
             self.bytes_received += len(data)

@@ -10,7 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair
 
-from hlc_sim.evcc import drive, stream_of
+from hlc_sim.config import VehicleConfig
+from hlc_sim.evcc import charge, drive, stream_of
 from hlc_sim.transport.link import Link
 from iso15118.messages import common, dc
 from iso15118.messages.common_types import MessageHeader, Processing, ResponseCode
@@ -157,3 +158,12 @@ async def test_faults_are_thrown_into_the_generator(
         await drive(exchange(), ev)
     assert type(caught[0]) is fault
     assert words in str(caught[0])
+
+
+async def test_a_report_says_that_the_station_hung_up(links: tuple[Link, Link]) -> None:
+    ev, se = links
+    await se.aclose()
+    config = VehicleConfig()
+    report = await charge(ev, config.session(), config.vehicle())
+    assert not report.session.ok
+    assert report.closed_by is Role.SECC

@@ -13,6 +13,7 @@ from hlc_sim.secc import ConnectionReport, Station
 from iso15118 import exi
 from iso15118.messages.app_protocol import AppProtocol, SupportedAppProtocolReq
 from iso15118.session.evcc_steps import Outcome
+from iso15118.session.events import Role
 from iso15118.session.services import Family
 from iso15118.v2gtp import PayloadType, pack
 
@@ -123,6 +124,16 @@ async def test_a_silent_peer_is_let_go(
     assert trio.current_time() - start <= 61
     assert "timeout: no request for" in caplog.records[0].getMessage()
     assert (await bench.charge(soc=79)).session.ok
+
+
+async def test_a_report_says_who_ended_the_connection(bench: Bench, autojump_clock: MockClock) -> None:
+    await bench.charge(soc=79)
+    gone = bench.plug()
+    await gone.send_all(SAP[:20])
+    await gone.aclose()
+    bench.plug()  # silent
+    await bench.settled(3)
+    assert [report.closed_by for report in bench.reports] == [Role.EVCC, Role.EVCC, Role.SECC]
 
 
 async def test_a_peer_that_falls_silent_in_the_session_hits_the_sequence_timeout(
