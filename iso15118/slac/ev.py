@@ -151,7 +151,9 @@ class EvSlac(Machine):
         if self.state in (EvState.VALIDATING, EvState.TOGGLING, EvState.WAKING) and signal.vehicle:
             return  # our own toggles
         if self.state is EvState.LEAVING:
-            self._offered_again = self._wants_to_match(signal) and not self._wants_to_match(before)
+            # The same signal once more is neither another offer nor its end.
+            wants = self._wants_to_match(signal)
+            self._offered_again = wants and (self._offered_again or not self._wants_to_match(before))
         elif not signal.vehicle and self.state is not EvState.UNPLUGGED:
             if signal.state in (CpState.E, CpState.F):
                 self._leave(f"control pilot in state {signal.state.value}")
@@ -240,6 +242,7 @@ class EvSlac(Machine):
         self.match = None
         if had_key:
             self._go(EvState.LEAVING, why)
+            self._offered_again = False
             nmk = self._random_key()
             self._set_key(nid_from_nmk(nmk), nmk, lambda _ok: (after or self._left)())
         else:

@@ -280,11 +280,14 @@ class EvseSlac(Machine):
             self._do(DriveCp(duty))
             self._go(EvseState.BASIC, "nominal PWM")
 
-        communicated = self.state in (EvseState.MATCHING, EvseState.JOINING, EvseState.MATCHED)
+        communicated = self.match is not None or self.state is EvseState.MATCHING
         self._timers.clear()
         if communicated:
 
             def step_x1() -> None:
+                if not self._cp.vehicle:  # it went while the key was set
+                    self._reset("unplugged")
+                    return
                 self._go(EvseState.STEP_X1, "basic charging")
                 self._start("T_step_X1", self.timing.T_step_X1, basic)
 

@@ -9,6 +9,7 @@ import pytest
 from iso15118.slac import (
     AmpMapLimits,
     CpChanged,
+    CpSignal,
     CpState,
     DLink,
     EvseSlac,
@@ -247,6 +248,54 @@ def test_basic_charging_after_communication_goes_through_x1():
     assert station.machine.state is EvseState.BASIC
     when = next(t for t, a in station.actions if getattr(a, "duty", 0) == 26.0)
     assert when - start >= 3.0  # T_step_X1
+
+
+def test_basic_charging_for_a_paused_vehicle_ends_its_match():
+    bench, car, station, line = pair()
+    linked(bench, car, station)
+    for node in (car, station):
+        bench.give(node, DLink.PAUSE)
+    bench.give(station, NominalDuty(26.0))
+    bench.run(10)
+    assert [s.duty for s in line.history][-2:] == [100.0, 26.0]
+    assert station.match is None
+    assert station.ready[-1].established is False
+
+
+def test_a_vehicle_that_leaves_before_basic_charging_leaves_the_station_free_for_the_next():
+    bench, car, station, line = pair()
+    linked(bench, car, station)
+    bench.give(station, NominalDuty(26.0))
+    line.unplug()  # while the new key is set
+    bench.run(10)
+    assert station.machine.state is EvseState.IDLE
+    line.plug()
+    linked(bench, car, station)
+
+
+def test_an_offer_while_the_network_is_left_is_taken_once():
+    bench, car, station, _ = pair()
+    linked(bench, car, station)
+    offered, other = CpSignal(CpState.B, 5.0), CpSignal(CpState.B, 100.0)
+    bench.give(car, DLink.TERMINATE)
+    for signal in (other, offered, offered):  # a control pilot may tell the same twice
+        bench.give(car, CpChanged(signal))
+    bench.run(1)
+    assert "SEARCHING" in car.states[car.states.index("LEAVING") :]
+
+
+def test_an_offer_that_a_repetition_has_taken_is_not_taken_again():
+    bench, car, station, _ = pair(ev={"restart_after_loss": True}, evse={"stay_after_loss": True})
+    linked(bench, car, station)
+    bench.give(car, DLink.ERROR)
+    for duty in (100.0, 5.0):
+        bench.give(car, CpChanged(CpSignal(CpState.B, duty)))
+    bench.run(20)
+    assert car.machine.state not in (EvState.LEAVING, EvState.RESETUP)  # it asks anew, as the loss wants
+    linked(bench, car, station)
+    bench.give(car, DLink.TERMINATE)
+    bench.run(0.5)
+    assert car.machine.state is EvState.FAILED
 
 
 def test_a_late_car_is_still_served_after_a_cycle():
