@@ -123,6 +123,8 @@ class StationLink(DataLink):
         super().__init__(slac)
         self._nursery = nursery
         self._connected = trio.Event()
+        self._open = 0
+        """Connections that are not over."""
 
     def accepting(self, listener: trio.SocketListener) -> trio.abc.Listener[trio.SocketStream]:
         """The listener to accept from in place of this one."""
@@ -130,17 +132,21 @@ class StationLink(DataLink):
 
     def carry(self, stream: trio.SocketStream) -> trio.SocketStream:
         self._connected.set()
+        self._open += 1
         if self.paused:
             self.paused = False
             self.slac.give(DLink.RESUME)
         return super().carry(stream)
 
     def over(self, *, paused: bool) -> None:
-        """A connection has ended; paused: with a session that may be resumed."""
+        """A connection has ended; paused: with a session that may be resumed. The last one ends the match: a
+        vehicle may try a second one before it gives up the first.
+        """
+        self._open -= 1
         if paused:
             self.paused = True
             self.slac.give(DLink.PAUSE)
-        elif self.slac.machine.match is not None:
+        elif not self._open and self.slac.machine.match is not None:
             self._nursery.start_soon(self._next_vehicle)
 
     def _established(self) -> None:

@@ -13,6 +13,7 @@ from scapy.layers.l2 import Ether
 from iso15118.slac.keys import Entropy
 from iso15118.slac.messages import LOCAL_MODEM, Mac
 
+from ..groups import sole
 from .link import EthernetLink, LinkDown
 from .wire import mmtype_of, packet
 
@@ -22,9 +23,7 @@ class single_exceptions(AbstractContextManager[None], AbstractAsyncContextManage
     ``async with``, around the nursery."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        found = error
-        while isinstance(found, BaseExceptionGroup) and len(found.exceptions) == 1:
-            found = found.exceptions[0]
+        found = None if error is None else sole(error)
         if found is not None and found is not error:
             raise found from found.__cause__
 

@@ -208,6 +208,8 @@ async def detect(host: Host) -> Modem | None:
     for each in await host.survey(
         lv.NSCM_GET_VERSION_REQ(request_id=request_id), to=LOCAL_MODEM, timeout=0.1
     ):
+        if lv.NSCM_GET_VERSION_CNF not in each:
+            continue  # the same number, another vendor's or cut short
         cnf = each[lv.NSCM_GET_VERSION_CNF]
         firmware = f"{cnf.major}.{cnf.minor}.{cnf.patch}.{cnf.build_number}"
         return LumissilModem(host, ModemInfo("Lumissil", _mac(each.src), "CG5317", firmware))

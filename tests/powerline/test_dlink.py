@@ -92,6 +92,19 @@ async def test_after_a_session_both_have_new_keys_and_match_anew(autojump_clock,
         assert second.run_id != first.run_id
 
 
+async def test_a_connection_that_ends_beside_a_session_does_not_end_its_link(autojump_clock, nursery):
+    async with bench(nursery) as it:
+        match = await it.car.up()
+        await it.connect()
+        await it.connect()
+        it.station.over(paused=False)
+        await trio.sleep(2)
+        assert it.nmks() == [match.nmk, match.nmk]
+        it.station.over(paused=False)
+        await trio.sleep(2)
+        assert it.nmks()[1] != match.nmk
+
+
 async def test_a_pause_keeps_the_key_and_a_connection_wakes_the_station(autojump_clock, nursery):
     async with bench(nursery) as it:
         match = await it.car.up()
