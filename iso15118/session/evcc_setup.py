@@ -236,6 +236,7 @@ class Setup(Dialogue):
         """Fetch contracts, one per response, until none remains; those that could be used."""
         installation = self.config.certificate_installation
         found: list[Contract] = []
+        left: int | None = None
         if installation is None:
             return found
         while True:
@@ -263,7 +264,15 @@ class Setup(Dialogue):
                         severity=Severity.NOTE,
                         message=common.CertificateInstallationRes,
                     )
-            if response.remaining_contract_certificate_chains == 0:
+            before, left = left, response.remaining_contract_certificate_chains
+            if before is not None and left >= before:
+                self.deviation(
+                    f"RemainingContractCertificateChains {left} after {before}",
+                    "fewer with each contract",
+                    message=common.CertificateInstallationRes,
+                )
+                return found
+            if left == 0:
                 return found
 
     # -- services ----------------------------------------------------------------------------------------

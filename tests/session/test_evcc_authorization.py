@@ -226,6 +226,16 @@ def test_an_ev_without_contract_installs_all_that_remain_and_uses_them() -> None
     ]
 
 
+def test_contracts_that_never_become_fewer_are_not_fetched_for_ever() -> None:
+    secc = ScriptedSECC()
+    offer(secc, PNC, installation=True)
+    secc.script(common.CertificateInstallationReq, *[installed(secc, 1)] * 50)
+    result, player, _ = play(secc, EVCCConfig(certificate_installation=INSTALLATION))
+    assert player.names().count("CertificateInstallationReq") == 2
+    assert [item.text for item in result.deviations] == ["RemainingContractCertificateChains 1 after 1"]
+    assert result.outcome is Outcome.TERMINATED  # with what was installed
+
+
 def test_a_refused_contract_is_replaced_by_an_installed_one() -> None:
     """[V2G20-2221]"""
     secc = ScriptedSECC()
