@@ -169,6 +169,13 @@ class Context:
     def finished(self, what: str) -> None:
         self.since.pop(what, None)
 
+    def leave_service(self) -> None:
+        """The service is negotiated anew: no Ongoing loop, schedule or profile of the old one goes on."""
+        self.since.clear()
+        self.offers, self.offers_proposed, self.tuple_id = {}, {}, None
+        self.ceiling, self.discharge_ceiling, self.profile = [], [], []
+        self.tolerance, self.violating_since = 0.0, None
+
     def switch(self, what: str, progress: Progress, now: float) -> bool | None:
         """Whether a switching step is done; None while it is worked on within `contactor_time`. Refuses on
         failure.

@@ -417,4 +417,6 @@ def session_stop(ctx: Context, request: common.SessionStopReq, now: float) -> co
             "no trouble",
         )
     ctx.charging_session = request.charging_session
+    if renegotiate:
+        ctx.leave_service()
     return common.SessionStopRes(header=ctx.header(now), response_code=OK)

@@ -36,6 +36,18 @@ def test_a_failed_isolation_test_fails_and_powers_off():
     assert made.secc.events[-1].offender is Role.SECC
 
 
+def test_a_cable_check_after_a_renegotiation_has_its_own_time():
+    made = offering(charger=BenchCharger(cable_check_result=Progress.ONGOING)).to_scheduled()
+    made.send("DC_CableCheckReq")
+    made.send("SessionStopReq", charging_session=common.ChargingSession.ServiceRenegotiation)
+    made.send_all(["ServiceDiscoveryReq", "ServiceDetailReq", "ServiceSelectionReq"])
+    made.now += 50
+    made.send_all(["DC_ChargeParameterDiscoveryReq", "ScheduleExchangeReq"])
+    made.now += 10  # more than V2G_SECC_Ongoing_Performance_Time since the first of all
+    response = made.send("DC_CableCheckReq")
+    assert (response.response_code, response.evse_processing) == (OK, Ongoing)
+
+
 def test_cable_check_waits_for_the_control_pilot():
     made = offering()
     made.charger.pilot = lambda: ControlPilot.B
