@@ -54,6 +54,14 @@ def test_a_timer_runs_on_the_clock_of_its_owner() -> None:
     assert set(check(recording.events()).counts) == {"timer.V2G_SECC_Ongoing_Performance_Time"}
 
 
+def test_a_station_that_never_finishes_is_late_once() -> None:
+    recording = ac_base()
+    recording.repeat("ScheduleExchangeReq", 4, 15.0)
+    recording.entries = recording.entries[: recording.index("ScheduleExchangeRes", 4) + 1]  # the EV gave up
+    counts = check(recording.events()).counts
+    assert counts["timer.V2G_SECC_Ongoing_Performance_Time"] == 1
+
+
 def test_every_rule_has_a_mutation() -> None:
     assert set(CASES) == set(RULES)
 

@@ -69,6 +69,8 @@ class Clock:
     _silence: tuple[Timer, float] | None = None
     _phases: dict[str, float] = field(default_factory=dict)
     """When a repeated exchange began, by its name."""
+    _overdue: set[str] = field(default_factory=set)
+    """Exchanges whose Ongoing has been found too long."""
     _stopped: float | None = None
     _last_sdp: float | None = None
 
@@ -134,10 +136,13 @@ class Clock:
             if self._over(evcc, took) and not waiting and not own_limit:
                 self._exceeded(evcc, Role.EVCC, took, f"still asking {took:.1f} s after the first Ongoing")
             secc = self.profile.timer("V2G_SECC_Ongoing_Performance_Time")
-            if not ongoing and self._over(secc, took):
-                self._exceeded(secc, Role.SECC, took, f"Finished {took:.1f} s after the first Ongoing")
+            if self._over(secc, took) and name not in self._overdue:
+                self._overdue.add(name)  # said once, of a station that never finishes too
+                said = "still Ongoing" if ongoing else "Finished"
+                self._exceeded(secc, Role.SECC, took, f"{said} {took:.1f} s after the first Ongoing")
         if not ongoing:
             self._phases.pop(f"{name}.ongoing", None)
+            self._overdue.discard(name)
         elif began is None:
             self._phases[f"{name}.ongoing"] = time
 
