@@ -264,6 +264,10 @@ class Hierarchy:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{manifest}: {error}") from None
         for name, role, issuer in entries:
+            if issuer is not None and issuer not in result.credentials:
+                raise ValueError(
+                    f"{manifest}: {name} names the issuer {issuer!r}, which is not listed before it"
+                )
             result.credentials[name] = _read(directory, name, role, result.credentials.get(issuer))
         return result
 
@@ -283,7 +287,8 @@ def _read(directory: Path, name: str, role: Role, issuer: Credential | None) -> 
         if (extra := directory / "keys" / f"{name}.x448.key").exists():
             path = extra
             loaded = serialization.load_pem_private_key(path.read_bytes(), None)
-            assert isinstance(loaded, x448.X448PrivateKey)
+            if not isinstance(loaded, x448.X448PrivateKey):
+                raise ValueError
             agreement = loaded
     except (TypeError, ValueError):
         raise ValueError(f"{path}: not the PEM of a certificate or key without password") from None

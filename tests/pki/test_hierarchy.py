@@ -116,6 +116,24 @@ def test_stored_hierarchy_is_read_back_and_guarded(minted, tmp_path: Path) -> No
         Hierarchy.load(tmp_path / "keys")
 
 
+def test_a_certificate_whose_issuer_is_not_listed_is_no_root(tmp_path: Path) -> None:
+    Hierarchy.mint(family=Family.ED448, seed="round trip").write(tmp_path)
+    manifest = tmp_path / "hierarchy.json"
+    manifest.write_text(manifest.read_text().replace('"issuer": "oem_sub2"', '"issuer": "oem_sub3"'))
+    with pytest.raises(
+        ValueError, match=r"hierarchy\.json: vehicle names the issuer 'oem_sub3', which is not"
+    ):
+        Hierarchy.load(tmp_path)
+
+
+def test_a_key_of_another_kind_is_named(tmp_path: Path) -> None:
+    Hierarchy.mint(family=Family.ED448, seed="round trip").write(tmp_path)
+    key = tmp_path / "keys" / "oem_provisioning.x448.key"
+    key.write_bytes((tmp_path / "keys" / "secc.key").read_bytes())
+    with pytest.raises(ValueError, match=r"oem_provisioning\.x448\.key: not the PEM of a certificate or key"):
+        Hierarchy.load(tmp_path)
+
+
 def test_issue_adds_a_leaf_below_the_same_root(tmp_path: Path) -> None:
     hierarchy = Hierarchy.mint(seed="issue")
     made = hierarchy.issue(Role.CONTRACT, "DEHLCC99999999", name="contract_2", days=10)
