@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import signal
@@ -16,6 +15,8 @@ import trio
 _KEPT_LINES = 200
 _GRACE = 3.0
 """s from SIGTERM to SIGKILL."""
+_LOOK = 0.02
+"""s between two looks at what is left of the group."""
 
 
 @dataclass
@@ -72,16 +73,22 @@ class Trigger:
 
 
 async def _end(process: trio.Process) -> None:
-    """End the process and its children: it leads a group of its own."""
+    """End the process and its children: it leads a group of its own, which may outlive it."""
     _signal(process, signal.SIGTERM)
     with trio.move_on_after(_GRACE):
         await process.wait()
+        while _signal(process, 0):
+            await trio.sleep(_LOOK)
     _signal(process, signal.SIGKILL)
     await process.wait()
     if process.stdout is not None:
         await process.stdout.aclose()
 
 
-def _signal(process: trio.Process, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
+def _signal(process: trio.Process, number: int) -> bool:
+    """Whether somebody of the group is there and was told; signal 0 only asks."""
+    try:
         os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):  # gone, or all of it is another user's
+        return False
+    return True

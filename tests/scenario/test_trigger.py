@@ -66,6 +66,24 @@ def test_what_the_command_started_ends_with_the_session(tmp_path: Path) -> None:
     os.close(reader)
 
 
+def test_what_runs_in_the_background_has_time_to_switch_off(tmp_path: Path) -> None:
+    """A relay that is held, or a car that leaves its network."""
+    done = tmp_path / "off"
+
+    async def main() -> None:
+        relay = f"trap 'sleep 0.3; echo off > {done}; exit' TERM; echo on; while :; do sleep 0.05; done"
+        trigger = Trigger(f"({relay}) &")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trigger.run, {})
+            with trio.fail_after(20):
+                while not trigger.said or trigger.code is None:
+                    await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert done.read_text() == "off\n"
+
+
 def test_the_command_knows_what_is_wanted_of_the_car() -> None:
     verdict = play("failed-in-ac-ScheduleExchangeRes", "echo $HLC_MODE/$HLC_CONTROL; exit 1")
     assert verdict.log == ["trigger: ac/"]
