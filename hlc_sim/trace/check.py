@@ -80,7 +80,9 @@ class Checker:
             case ev.Header():
                 self._lab = self._lab or event.lab_plain_tcp
             case ev.Connection():
+                # Another connection under a number that was there, as where traces are put together.
                 self._judges.pop(event.connection, None)
+                self._decoders.pop(event.connection, None)
                 self._judge(event.connection)
             case ev.TLS():
                 facts = LinkFacts(True, event.version, event.suite, event.group, event.mutual)

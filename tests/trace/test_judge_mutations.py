@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
+from hlc_sim.trace import events as ev
 from hlc_sim.trace.check import check
+from iso15118 import exi
+from iso15118.messages.app_protocol import (
+    AppProtocol,
+    AppProtocolResponseCode,
+    SupportedAppProtocolReq,
+    SupportedAppProtocolRes,
+)
 from iso15118.session.judge import RULES
 from iso15118.session.judge.timing import NOT_VISIBLE
 from iso15118.session.timers import TIMERS
@@ -60,6 +68,36 @@ def test_a_station_that_never_finishes_is_late_once() -> None:
     recording.entries = recording.entries[: recording.index("ScheduleExchangeRes", 4) + 1]  # the EV gave up
     counts = check(recording.events()).counts
     assert counts["timer.V2G_SECC_Ongoing_Performance_Time"] == 1
+
+
+def test_a_connection_that_takes_the_number_of_another_is_judged_by_itself() -> None:
+    """As in traces that were put together: what the first one agreed on is not of the second."""
+    din = AppProtocol(
+        protocol_namespace="urn:din:70121:2012:MsgDef",
+        version_number_major=2,
+        version_number_minor=0,
+        schema_id=1,
+        priority=1,
+    )
+    agreed = SupportedAppProtocolRes(
+        response_code=AppProtocolResponseCode.OK_SuccessfulNegotiation, schema_id=1
+    )
+    first = [
+        ev.Frame(
+            time=1.0,
+            connection=1,
+            number=number,
+            sender=sender,
+            payload_type=0x8001,
+            payload=exi.encode(message).hex(),
+        )
+        for number, (sender, message) in enumerate(
+            [("EVCC", SupportedAppProtocolReq(app_protocol=[din])), ("SECC", agreed)], start=1
+        )
+    ]
+    recording = ac_base()
+    both = [*first, ev.Connection(time=2.0, connection=1), *recording.events()]
+    assert check(both).counts == check(recording.events()).counts
 
 
 def test_every_rule_has_a_mutation() -> None:
