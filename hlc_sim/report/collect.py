@@ -13,9 +13,8 @@ from iso15118.session import sequence
 from iso15118.session.events import Role
 from iso15118.session.judge import Finding
 from iso15118.session.schedules import entries_of
-from iso15118.session.secc_values import per_phase
 from iso15118.session.timers import STRICT
-from iso15118.session.values import total
+from iso15118.session.values import per_phase, total
 
 from ..trace import events as ev
 from ..trace.check import Checker, Verdict

@@ -11,12 +11,12 @@ from ..messages import ac, common, dc
 from ..messages.common_types import ChargeLoopRes, EVSENotification, ResponseCode
 from ..v2gtp import PayloadType
 from .evcc_power import Progress
-from .evcc_requests import ac_loop, dc_loop, loop_limits, number, per_phase
+from .evcc_requests import ac_loop, dc_loop, loop_limits, number
 from .evcc_side import SideStreams
 from .evcc_steps import Exchange
 from .events import Role, Severity
 from .services import Family
-from .values import ACLimits, DCLimits, PerPhase, total
+from .values import ACLimits, DCLimits, PerPhase, per_phase, total
 from .vehicle import DCTarget, Supply, Wish
 
 _WISHES = {

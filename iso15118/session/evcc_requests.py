@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from ..messages import ac, common, dc
 from ..messages.common_types import RationalNumber
 from .services import Dialect, EnergyMode
-from .values import ACLimits, DCLimits, MobilityNeeds, PerPhase
+from .values import ACLimits, DCLimits, MobilityNeeds, PerPhase, magnitudes, per_phase
 from .vehicle import DCTarget, Measurement
 
 number = RationalNumber.of
@@ -214,23 +214,6 @@ def magnitude(value: RationalNumber | None) -> float | None:
     return None if value is None else abs(float(value))
 
 
-def per_phase(element: Any, name: str) -> PerPhase | None:
-    """A value with its L2 and L3, None if it is absent."""
-    first = getattr(element, name)
-    if first is None:
-        return None
-    second, third = getattr(element, f"{name}_l2"), getattr(element, f"{name}_l3")
-    if second is None or third is None:
-        return (float(first),)
-    return (float(first), float(second), float(third))
-
-
-def _magnitudes(value: PerPhase | None) -> PerPhase | None:
-    if value is None:
-        return None
-    return (abs(value[0]),) if len(value) == 1 else (abs(value[0]), abs(value[1]), abs(value[2]))
-
-
 def evse_dc_limits(parameters: dc.DC_CPDResEnergyTransferMode) -> DCLimits:
     ramp = parameters.evse_power_ramp_limitation
     limits = DCLimits(
@@ -262,8 +245,8 @@ def evse_ac_limits(parameters: ac.AC_CPDResEnergyTransferMode) -> ACLimits:
         return limits
     return replace(
         limits,
-        max_discharge=_magnitudes(per_phase(parameters, "evse_maximum_discharge_power")),
-        min_discharge=_magnitudes(per_phase(parameters, "evse_minimum_discharge_power")),
+        max_discharge=magnitudes(per_phase(parameters, "evse_maximum_discharge_power")),
+        min_discharge=magnitudes(per_phase(parameters, "evse_minimum_discharge_power")),
     )
 
 

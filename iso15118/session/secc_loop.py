@@ -23,7 +23,7 @@ from .secc_context import Context, Refusal
 from .secc_notify import notification
 from .sequence import Phase
 from .services import MobilityNeedsMode
-from .values import DCLimits, MobilityNeeds, total
+from .values import DCLimits, MobilityNeeds, per_phase, total
 
 _SCHEDULED = (ac.Scheduled_AC_CLReqControlMode, dc.Scheduled_DC_CLReqControlMode)
 _DYNAMIC = (ac.Dynamic_AC_CLReqControlMode, dc.Dynamic_DC_CLReqControlMode)
@@ -46,13 +46,13 @@ def ac_loop(ctx: Context, request: ac.AC_ChargeLoopReq, now: float) -> ac.AC_Cha
             f"EVMaximumChargePower {total(limits.max_charge):g} W",
             f"at most {total(ctx.ev_ac_stated.max_charge):g} W, as in parameter discovery",
         )
-    present = values.per_phase(element, "ev_present_active_power") or (0.0,)
+    present = per_phase(element, "ev_present_active_power") or (0.0,)
     ctx.report = VehicleReport(
         ac=limits,
         needs=_needs(ctx, element),
         display=request.display_parameters,
         present_active_power=present,
-        present_reactive_power=values.per_phase(element, "ev_present_reactive_power"),
+        present_reactive_power=per_phase(element, "ev_present_reactive_power"),
     )
     status, meter, receipt = _common_part(ctx, request, now)
     output = ctx.charger.deliver_ac(now)

@@ -10,20 +10,18 @@ from ..messages import ac, common, dc
 from ..messages.common_types import MeterInfo, RationalNumber
 from .charger import ACOutput
 from .services import Dialect
-from .values import ACGrid, ACLimits, DCLimits, MeterReading, MobilityNeeds, PerPhase
+from .values import (
+    ACGrid,
+    ACLimits,
+    DCLimits,
+    MeterReading,
+    MobilityNeeds,
+    PerPhase,
+    magnitudes,
+    per_phase,
+)
 
 of = RationalNumber.of
-
-
-def per_phase(node: Any, field: str) -> PerPhase | None:
-    """`field`, `field`_l2, `field`_l3 of a message element; None if absent."""
-    first = getattr(node, field)
-    if first is None:
-        return None
-    second, third = getattr(node, field + "_l2"), getattr(node, field + "_l3")
-    if second is None or third is None:
-        return (float(first),)
-    return float(first), float(second), float(third)
 
 
 def spread(field: str, value: PerPhase | None) -> dict[str, RationalNumber]:
@@ -33,13 +31,6 @@ def spread(field: str, value: PerPhase | None) -> dict[str, RationalNumber]:
     if len(value) == 1:
         return {field: of(value[0])}
     return {field: of(value[0]), field + "_l2": of(value[1]), field + "_l3": of(value[2])}
-
-
-def magnitude(value: PerPhase | None) -> PerPhase | None:
-    """Discharge limits: some stacks send them negative."""
-    if value is None:
-        return None
-    return (abs(value[0]),) if len(value) == 1 else (abs(value[0]), abs(value[1]), abs(value[2]))
 
 
 _LONGEST = 2**32 - 1
@@ -69,9 +60,9 @@ def ac_limits_of(mode: Any, known: ACLimits | None = None) -> ACLimits:
     return ACLimits(
         max_charge=per_phase(mode, "ev_maximum_charge_power") or base.max_charge,
         min_charge=per_phase(mode, "ev_minimum_charge_power") or base.min_charge,
-        max_discharge=(magnitude(per_phase(mode, "ev_maximum_discharge_power")) if bpt else None)
+        max_discharge=(magnitudes(per_phase(mode, "ev_maximum_discharge_power")) if bpt else None)
         or base.max_discharge,
-        min_discharge=(magnitude(per_phase(mode, "ev_minimum_discharge_power")) if bpt else None)
+        min_discharge=(magnitudes(per_phase(mode, "ev_minimum_discharge_power")) if bpt else None)
         or base.min_discharge,
     )
 
@@ -147,10 +138,10 @@ def needs_of(mode: Any, known: MobilityNeeds | None = None) -> MobilityNeeds:
 
 def signed(value: PerPhase | None, dialect: Dialect) -> PerPhase:
     """A discharge limit as it is sent."""
-    magnitudes = magnitude(value) or (0.0,)
+    powers = magnitudes(value) or (0.0,)
     if not dialect.negative_discharge_limits:
-        return magnitudes
-    return (-magnitudes[0],) if len(magnitudes) == 1 else (-magnitudes[0], -magnitudes[1], -magnitudes[2])
+        return powers
+    return (-powers[0],) if len(powers) == 1 else (-powers[0], -powers[1], -powers[2])
 
 
 def _discharge(value: float | None, dialect: Dialect) -> RationalNumber:

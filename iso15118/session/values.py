@@ -7,7 +7,7 @@ symmetric three-phase one, three numbers are L1, L2, L3.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
@@ -17,6 +17,24 @@ PerPhase: TypeAlias = tuple[float] | tuple[float, float, float]
 def total(value: PerPhase) -> float:
     """Sum over the phases."""
     return float(sum(value))
+
+
+def per_phase(element: Any, name: str) -> PerPhase | None:
+    """The field `name` of a message element, with its _l2 and _l3 if both are there; None if absent."""
+    first = getattr(element, name)
+    if first is None:
+        return None
+    second, third = getattr(element, f"{name}_l2"), getattr(element, f"{name}_l3")
+    if second is None or third is None:
+        return (float(first),)
+    return float(first), float(second), float(third)
+
+
+def magnitudes(value: PerPhase | None) -> PerPhase | None:
+    """Discharge limits: some stacks send them negative."""
+    if value is None:
+        return None
+    return (abs(value[0]),) if len(value) == 1 else (abs(value[0]), abs(value[1]), abs(value[2]))
 
 
 class ACLimits(Struct, frozen=True):

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from ..secc_values import per_phase
 from ..services import FAMILY_OF_NAMESPACE, Family
+from ..values import per_phase
 from .rules_setup import SUITES
 from .scale_evidence import REACH_WINDOW, Evidence, watts
 

@@ -12,8 +12,7 @@ from ...messages.app_protocol import SupportedAppProtocolReq
 from ...messages.common_types import Dynamic_CLReqControlMode, V2GRequest
 from .. import sequence
 from ..schedules import entries_of, power_at
-from ..secc_values import per_phase
-from ..values import total
+from ..values import per_phase, total
 from .context import Context
 from .model import LinkFacts, Observed
 
