@@ -220,6 +220,8 @@ async def run_id_flood(bench: Attacker) -> tuple[bool | None, str]:
 async def restart_in_the_middle(bench: Attacker) -> tuple[bool | None, str]:
     first, second = os.urandom(8), os.urandom(8)
     await bench.say(m.SlacParmReq(first), to=m.BROADCAST)
+    if not await bench.answers(m.SlacParmCnf, first):
+        return None, "the station does not answer an honest request"
     await bench.say(m.StartAttenCharInd(first, bench.host.mac), to=m.BROADCAST)
     await bench.say(m.SlacParmReq(second), to=m.BROADCAST)
     answered = await bench.answers(m.SlacParmCnf, second)
@@ -442,6 +444,8 @@ async def rogue_station(bench: Attacker) -> tuple[bool | None, str]:
                 taken = rogue.match
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
+    if taken is None and not await bench.answers(m.SlacParmReq, within=0):
+        return None, "no car asked"
     if taken is None:
         return True, "the car did not match with the rogue"
     return False, f"the car took the rogue's key (validation: {taken.validation})"
@@ -500,6 +504,8 @@ async def forged_match(bench: Attacker) -> tuple[bool | None, str]:
     link = await Modem(bench.host).link_status()
     if joined is False:
         return None, "the attacker's own modem did not take the key"
+    if link is None:
+        return None, "the attacker's own modem does not say whether it has a link"
     return not link, "the car's modem is in the attacker's network" if link else "ignored"
 
 

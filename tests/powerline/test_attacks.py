@@ -14,11 +14,13 @@ pytest.importorskip("scapy")
 
 from scapy.utils import RawPcapReader
 
+from hlc_sim.powerline import attacks_matched
 from hlc_sim.powerline.attach import RunningPowerline
-from hlc_sim.powerline.attacks import NotPermitted, Permit, attacker
+from hlc_sim.powerline.attacks import NotPermitted, Permit, attacker, sounded
 from hlc_sim.powerline.attacks_matched import ATTACKS
 from hlc_sim.powerline.families import family
 from hlc_sim.powerline.matching import ev_slac, evse_slac
+from hlc_sim.powerline.modems import Modem
 from hlc_sim.powerline.simulated import Powerline
 from hlc_sim.powerline.wire import build
 from iso15118.slac import EvseSlacConfig, EvSlacConfig, SimulatedLine, Timing
@@ -176,6 +178,35 @@ async def test_a_rogue_station_wins_as_the_standard_lets_it(tmp_path, autojump_c
             finding = await ATTACKS["rogue station"].run(bench)
         assert finding.good is False
         assert "took the rogue's key" in finding.observed
+
+
+@pytest.mark.parametrize("name", ["rogue station", "forged match", "early report"])
+async def test_without_a_car_nothing_is_judged(name, tmp_path, autojump_clock):
+    async with line("EVSE", {EV}, tmp_path) as (bench, _station, _pilot):
+        assert (await ATTACKS[name].run(bench)).good is None
+
+
+async def test_a_modem_that_does_not_tell_its_link_judges_no_car(tmp_path, autojump_clock, monkeypatch):
+    async def unknown(self):
+        return None
+
+    async with line("EVSE", {EV}, tmp_path, car=EvSlacConfig(EV)) as (bench, _station, pilot):
+        monkeypatch.setattr(Modem, "link_status", unknown)
+        pilot.plug()
+        assert (await ATTACKS["forged match"].run(bench)).good is None
+
+
+async def test_a_station_that_is_deaf_afterwards_is_not_judged_by_a_second_matching(
+    tmp_path, autojump_clock, monkeypatch
+):
+    async with line("EV", {EVSE}, tmp_path) as (bench, _station, _pilot):
+        runs = iter([True])
+
+        async def once(bench):
+            return await sounded(bench) if next(runs, False) else None
+
+        monkeypatch.setattr(attacks_matched, "sounded", once)
+        assert (await ATTACKS["match replayed"].run(bench)).good is None
 
 
 async def test_foreign_profiles_do_not_enter_the_average(autojump_clock, tmp_path):
