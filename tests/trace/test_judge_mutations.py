@@ -15,12 +15,13 @@ from iso15118.messages.app_protocol import (
     SupportedAppProtocolReq,
     SupportedAppProtocolRes,
 )
+from iso15118.messages.common_types import EVSENotification, EVSEStatus
 from iso15118.session.judge import RULES
 from iso15118.session.judge.timing import NOT_VISIBLE
 from iso15118.session.timers import TIMERS
 
 from .mutations import CASES, ac_base, dc_base, pnc_base, wpt_base
-from .recordings import Recording
+from .recordings import Recording, dc_bpt_dynamic
 
 # -- the tests -----------------------------------------------------------------------------------------------
 
@@ -60,6 +61,14 @@ def test_a_timer_runs_on_the_clock_of_its_owner() -> None:
     recording = ac_base()
     recording.repeat("ScheduleExchangeReq", 3, 20.1)
     assert set(check(recording.events()).counts) == {"timer.V2G_SECC_Ongoing_Performance_Time"}
+
+
+def test_a_wish_to_end_counts_behind_one_that_leaves_the_loop_running() -> None:
+    recording = dc_bpt_dynamic(loops=16)
+    for nth, wish in ((1, EVSENotification.ScheduleRenegotiation), (2, EVSENotification.Terminate)):
+        status = EVSEStatus(notification_max_delay=0, evse_notification=wish)
+        recording.message("DC_ChargeLoopRes", nth).evse_status = status
+    assert set(check(recording.events()).counts) == {"loop.notification"}
 
 
 def test_a_station_that_never_finishes_is_late_once() -> None:

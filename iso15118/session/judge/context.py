@@ -7,10 +7,12 @@ from typing import Any
 
 from ...messages import common
 from ...messages.app_protocol import AppProtocol
-from ...messages.common_types import Processing
+from ...messages.common_types import EVSENotification, Processing
 from ..sequence import name_of
 from ..services import EnergyMode, ServiceID, read_parameter_set
 from .model import LinkFacts
+
+_TO_LEAVE = (EVSENotification.Pause, EVSENotification.Terminate)
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ class Context:
     metered: bool = False
     """A charge-loop response carried MeterInfo."""
     notified: tuple[str, float] | None = None
-    """Notification and until when the EV is to react."""
+    """A wish that the EV leaves the loop, and until when it is to."""
 
     @property
     def bidirectional(self) -> bool | None:
@@ -89,7 +91,12 @@ class Context:
                 self.loops += 1
                 self.metered = self.metered or response.meter_info is not None
         status = getattr(response, "evse_status", None)
-        if status is not None and time is not None and self.notified is None:
+        if (
+            status is not None
+            and status.evse_notification in _TO_LEAVE
+            and time is not None
+            and self.notified is None
+        ):
             self.notified = (status.evse_notification, time + status.notification_max_delay)
 
     def _services(self, response: Any) -> None:

@@ -418,17 +418,12 @@ def _measured(
 @on_request("loop.notification", *_LOOP_REQ)
 def notification(context: Context, request: Any) -> Iterator[Fault]:
     """The EV reacts to a wish to pause or to terminate within NotificationMaxDelay."""
-    yield from _late(context, ("Pause", "Terminate"), "PowerDeliveryReq(Stop)")
-
-
-def _late(context: Context, wishes: tuple[str, ...], expected: str) -> Iterator[Fault]:
     if context.notified is None or context.now is None:
         return
     wish, until = context.notified
-    if wish in wishes and context.now > until + _REACTION:
-        yield Fault(
-            f"still in the charge loop {context.now - until:.1f} s after the time to {wish.lower()}", expected
-        )
+    if context.now > until + _REACTION:
+        late = f"{context.now - until:.1f} s after the time to {wish.lower()}"
+        yield Fault(f"still in the charge loop {late}", "PowerDeliveryReq(Stop)")
 
 
 # -- all messages --------------------------------------------------------------------------------------------
