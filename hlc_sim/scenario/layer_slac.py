@@ -60,7 +60,9 @@ async def _attack(scenario: Scenario, bench: Bench, verdict: Verdict) -> None:
     from ..powerline import attacks, attacks_matched
 
     assert scenario.slac is not None
-    recipe = {**attacks.ATTACKS, **attacks_matched.ATTACKS}[scenario.slac.attack]
+    recipe = {**attacks.ATTACKS, **attacks_matched.ATTACKS}.get(scenario.slac.attack)
+    if recipe is None:
+        raise ValueError(f"{scenario.name}: no recipe is called {scenario.slac.attack!r} (hlc attack --list)")
     if recipe.against != ("EVSE" if scenario.tests is Role.SECC else "EV"):
         raise ValueError(f"{scenario.name}: the recipe {recipe.name!r} is against an {recipe.against}")
     async with bench.attack() as attacker:

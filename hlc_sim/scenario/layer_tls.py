@@ -102,6 +102,8 @@ async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
     assert settings is not None
     scenario = replace(scenario, vehicle=settings_of(scenario.vehicle))
     broken = settings.chain or settings.contract or settings.provisioning
+    if broken and broken not in variants():
+        raise ValueError(f"{scenario.name}: no variant is called {broken!r} (v2g-pki break --list)")
     hierarchy = target.hierarchy(variants()[broken].editions if broken else ())
     if not target.name.startswith("simulated"):
         before = await _meet(scenario, target, hierarchy, disturbed=False)
@@ -293,7 +295,9 @@ class _OurSide:
         server = self.scenario.plays is Role.SECC
         made = station_of(self.hierarchy) if server else vehicle_of(self.hierarchy)
         if settings.credential:
-            own = self.hierarchy[settings.credential]
+            own = self.hierarchy.credentials.get(settings.credential)
+            if own is None:
+                raise NoTarget(f"this hierarchy has no certificate {settings.credential!r}")
             return (TLSCredential(tuple(own.chain_der), own.key),)
         return made.tls.credentials
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from iso15118.security.tls_profile import CipherSuite, Group, SignatureScheme
 from iso15118.slac import messages
 
 
@@ -23,6 +24,9 @@ class Layer(StrEnum):
 
 
 VERSIONS = ("1.2", "1.3")
+SUITES = tuple(suite.name for suite in CipherSuite)
+GROUPS = tuple(group.name.lower() for group in Group)
+SCHEMES = tuple(scheme.name.lower() for scheme in SignatureScheme)
 FLIGHT_FAULTS = ("silence", "close", "half", "replace", "insert", "repeat", "flip", "drip")
 TLS_CHECKS = ("profile", "staple", "authorities", "hello")
 
@@ -72,6 +76,9 @@ class TLSSettings:
     def __post_init__(self) -> None:
         for name, value, known in (
             ("versions", self.versions, VERSIONS),
+            ("suites", self.suites, SUITES),
+            ("groups", self.groups, GROUPS),
+            ("schemes", self.schemes, SCHEMES),
             ("check", self.check, TLS_CHECKS),
             ("do", (self.do,) if self.do else (), FLIGHT_FAULTS),
         ):
@@ -85,6 +92,10 @@ class TLSSettings:
         _hex("tls.raw", self.raw)
         if self.do in ("replace", "insert") and not self.raw:
             raise ValueError(f"tls.do = {self.do!r} needs raw")
+
+
+_ANSWER = 28
+"""Octets of an SDP answer, V2GTP header and all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +140,9 @@ class SDPSettings:
         for datagram in self.send:
             _hex("sdp.send", datagram)
         _hex("sdp.append", self.append)
+        for offset, octet in self.fields.items():
+            if not (offset.isascii() and offset.isdigit() and int(offset) < _ANSWER and 0 <= octet <= 0xFF):
+                raise ValueError(f"sdp.fields: {offset} = {octet} is not an octet at an offset up to 27")
         if self.count < 1 or self.copies < 1 or self.times < 0 or self.seconds < 0:
             raise ValueError("sdp: count and copies are at least 1, times and seconds at least 0")
 

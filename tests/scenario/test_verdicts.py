@@ -12,6 +12,7 @@ import trio
 from hlc_sim.config.station import StationConfig
 from hlc_sim.config.vehicle import VehicleConfig
 from hlc_sim.evcc import charge
+from hlc_sim.groups import sole
 from hlc_sim.scenario import (
     Do,
     Expect,
@@ -27,6 +28,7 @@ from hlc_sim.scenario import (
     targets,
 )
 from hlc_sim.scenario.script import Script
+from hlc_sim.scenario.settings import TLSSettings
 from hlc_sim.secc import Station
 from hlc_sim.trace.recorder import Tap
 from hlc_sim.transport import interface, tcp
@@ -187,6 +189,11 @@ def test_errors_name_file_and_key(text: str, complaint: str, tmp_path: Path) -> 
         ("layer='tls'\ntls={groups=['x25519'], do='flip'}", "tls.flight and tls.do come together"),
         ("layer='tls'\ntls={check=['everything']}", "'everything' is not one of profile"),
         ("layer='tls'\ntls={flight=1, do='replace'}", "tls.do = 'replace' needs raw"),
+        ("layer='tls'\ntls={suites=['AES']}", "tls.suites: 'AES' is not one of TLS_AES_128_GCM_SHA256"),
+        ("layer='tls'\ntls={groups=['x25518']}", "tls.groups: 'x25518' is not one of"),
+        ("layer='tls'\ntls={schemes=['ed449']}", "tls.schemes: 'ed449' is not one of"),
+        ("layer='sdp'\nsdp={fields={28=0}}", "sdp.fields: 28 = 0 is not an octet at an offset up to 27"),
+        ("layer='sdp'\nsdp={fields={2=256}}", "sdp.fields: 2 = 256 is not an octet"),
         ("layer='sdp'\nsdp={send=['0g']}", "sdp.send: '0g' is not hex"),
         ("layer='slac'\nslac={steps=[{at='CM_SLAC_PARM', do='drop'}]}", "at: 'CM_SLAC_PARM' is not one of"),
         (
@@ -234,6 +241,30 @@ def test_a_value_that_cannot_be_meant_is_an_error_of_the_scenario(tmp_path: Path
     )
     with pytest.raises(ValueError, match="selected_authorization_service: 'Cash' is not one of EIM, PnC"):
         play(load_file(file)["x"])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("layer='tls'\ntls={chain='expird'}", "x: no variant is called 'expird' (v2g-pki break --list)"),
+        ("layer='slac'\nslac={attack='flood'}", "x: no recipe is called 'flood' (hlc attack --list)"),
+    ],
+)
+def test_a_name_that_is_known_when_it_is_played_only_is_an_error_then(
+    text: str, complaint: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(f"[x]\ntitle='t'\nsound='s'\nplays='EVCC'\nexpect={{outcome='continues'}}\n{text}")
+    with pytest.raises((ValueError, ExceptionGroup)) as caught:
+        play(load_file(file)["x"])
+    assert str(sole(caught.value)) == complaint
+
+
+def test_a_credential_that_a_hierarchy_lacks_is_inconclusive() -> None:
+    good = library()["tls-good"]
+    verdict = play(replace(good, tls=TLSSettings(credential="secc_c")))
+    assert verdict.result is Result.INCONCLUSIVE
+    assert verdict.reasons == ["this hierarchy has no certificate 'secc_c'"]
 
 
 def test_what_the_session_has_not_is_no_error_of_the_scenario() -> None:

@@ -35,7 +35,6 @@ class Context:
     parameter_sets: dict[tuple[int, int], common.ParameterSet] = field(default_factory=dict)
     mode: EnergyMode | None = None
     """What was selected."""
-    max_points: int | None = None
     tuples: dict[int, common.ScheduleTuple] | None = None
     discovered: Any = None
     """EnergyTransferMode of the last ChargeParameterDiscoveryRes, and of its request."""
@@ -109,7 +108,6 @@ class Context:
         self.parameter_sets, self.mode = {}, None
 
     def _schedule(self, request: Any, response: Any) -> None:
-        self.max_points = request.maximum_supporting_points
         if response.evse_processing != Processing.Finished:
             return
         offered = getattr(response.control_mode, "schedule_tuple", None)
