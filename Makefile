@@ -22,7 +22,7 @@ help:
 $(VENV)/.demo: $(BUILT_FROM)
 	$(venv)
 	@echo 'Installing into $(VENV): a minute or more, once.'
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[report]'
 	touch $@
 
 $(VENV)/.test: $(BUILT_FROM)

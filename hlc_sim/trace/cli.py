@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -211,8 +212,12 @@ def report(
     keylog: ReadKeyLog = None,
     lab_plain_tcp: NoTLS = False,
     charts: Annotated[
-        bool, typer.Option("--charts/--no-charts", help="Leave out the charts, and their 2 MB.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--charts/--no-charts",
+            help="With or without the charts, and their 2 MB [default: with, if there is plotly].",
+        ),
+    ] = None,
 ) -> None:
     """Write a page about a session: verdict, messages, charts, times.
 
@@ -222,6 +227,10 @@ def report(
 
     if output is not None and len(files) > 1:
         stop("--output is for one FILE; the pages of several stand beside them")
+    if charts is None:
+        charts = find_spec("plotly") is not None
+        if not charts:
+            complain("without charts, which need plotly: pip install 'hlc-sim[report]'")
 
     def write(file: str) -> Exit:
         target = output or (Path(file).with_suffix(".html") if file != "-" else Path("report.html"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -192,3 +193,17 @@ def test_a_report_without_charts_needs_no_library(good: str, tmp_path: Path) -> 
     result = run(app, ["report", good, "--no-charts", "-o", str(page)])
     assert result.exit_code == 0, result.output
     assert "DC_ChargeLoopReq" in page.read_text(encoding="utf-8")
+
+
+def test_without_the_library_of_the_charts_a_report_is_written_without_them(
+    good: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    monkeypatch.setattr("hlc_sim.trace.cli.find_spec", lambda name: None)
+    page = tmp_path / "page.html"
+    result = run(app, ["report", good, "-o", str(page)])
+    assert result.exit_code == 0, result.output
+    assert "without charts" in result.stderr
+    assert "DC_ChargeLoopReq" in page.read_text(encoding="utf-8")
+    assert run(app, ["report", good, "-o", str(page), "--charts"]).exit_code == 2
