@@ -112,6 +112,7 @@ def conformance(
         device = Device("simulator" if simulated else address, iface, trigger)
         if not simulated:
             device.secure(credentials)
+            ours = device.named(ours)
             stated.tls = stated.tls and not credentials.lab_plain_tcp
         done, ended = _run(chosen, stated, device.target, ours, simulated=simulated, results=results, log=log)
         _report(done, stated, junit)

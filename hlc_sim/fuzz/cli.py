@@ -282,7 +282,7 @@ def _messages(
 
     named = Named(where.against, where.iface, where.trigger)
     named.secure(credentials)
-    ours = where.ours.load()
+    ours = named.named(where.ours.load())
     car = named.target(tests) if tests is Role.EVCC else None  # it keeps what its trigger said
     return Messages(
         tests, seeds, Device(lambda: car or named.target(tests), where.rate, where.recovery, ours.fit)

@@ -95,17 +95,19 @@ def run(
         if trigger is not None and iface is None:
             stop("--trigger makes a car connect to us: use it with --iface")
         ours = settings.load()
-        chosen = [ours.fit(item) for item in chosen]
+        if against not in (None, "simulator"):
+            chosen = _of_an_address(chosen)
         if dry_run:
             for item in chosen:
-                _say(item, against, iface)
+                _say(ours.fit(item), against, iface)
             return
         device = Device(against, iface, trigger)
         if not device.simulated:
             messages = any(item.layer is Layer.V2G for item in chosen)
             device.secure(credentials, needed=messages)
+            ours = device.named(ours)
         presence = Presence(complain)
-        verdicts = [_run(item, device, presence, log) for item in chosen]
+        verdicts = [_run(ours.fit(item), device, presence, log) for item in chosen]
         counts = {r: sum(v.result == r for v in verdicts) for r in ("pass", "fail", "inconclusive")}
         typer.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
         if counts["fail"]:
@@ -120,6 +122,20 @@ def _chosen(patterns: list[str], files: list[Path] | None) -> list[Scenario]:
     for path in files or ():
         known.update(load_file(path))
     return matching(patterns, known, "scenario")
+
+
+def _of_an_address(chosen: list[Scenario]) -> list[Scenario]:
+    """Those that an SECC is under test in: a pattern names others, too, and a car has no address."""
+    from iso15118.session.events import Role
+
+    from ..cli.errors import complain, stop
+
+    able = [item for item in chosen if item.tests is Role.SECC]
+    if not able:
+        stop("under test is an EVCC there, which connects to us: use --iface instead of an address")
+    if len(able) < len(chosen):
+        complain(f"{len(chosen) - len(able)} of {len(chosen)} are for an EVCC, which needs --iface: left out")
+    return able
 
 
 def _show(item: Scenario) -> None:

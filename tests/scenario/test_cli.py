@@ -47,6 +47,18 @@ def test_dry_run_sends_nothing() -> None:
     assert result.output.count("would run") == 3
 
 
+def test_of_a_pattern_an_address_takes_those_for_an_secc() -> None:
+    command = ["scenario", "run", "--against", "192.0.2.1:50000", "--dry-run"]
+    mixed = runner.invoke(app, [*command, "session-id-*"])
+    assert mixed.exit_code == 0, mixed.output
+    assert "as EVCC" in mixed.stdout
+    assert "as SECC" not in mixed.stdout
+    assert "left out" in mixed.stderr
+    cars = runner.invoke(app, [*command, "failed-in-*"])
+    assert cars.exit_code == 2
+    assert "--iface" in cars.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
