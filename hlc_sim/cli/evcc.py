@@ -12,6 +12,7 @@ from rich.console import Console
 from iso15118.session.events import Role
 
 from ..config import load
+from ..config.reader import blaming
 from ..config.vehicle import VehicleConfig
 from ..evcc import ChargeReport, charge
 from ..trace.run import RunTrace
@@ -52,7 +53,8 @@ def run_evcc(
     if loops is not None:
         settings.evcc["charge_loops"] = loops
     trust = security.vehicle(settings.trust)
-    session_config = settings.session()
+    with blaming(place.config):
+        session_config = settings.session()
     if trust is not None:  # what the file says goes before what follows from certificates
         given = {name: value for name, value in trust.settings.items() if name not in settings.evcc}
         session_config = replace(session_config, **given)
@@ -97,6 +99,8 @@ def run_evcc(
                 break
             if resume is None:
                 vehicle = settings.vehicle()
+            else:
+                vehicle.pause_over()
 
     interrupted = run(main, Role.EVCC, settings, interface, security, recording)
     if recording.json is not None:

@@ -7,7 +7,9 @@ import types
 import typing
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from hlc_sim.config import StationConfig, VehicleConfig
 from hlc_sim.config.reader import plain
@@ -25,6 +27,16 @@ those of a table that are required. Keys of a section stand in a table of its na
 """
 
 
+class _Field(NamedTuple):
+    """A key of a table."""
+
+    name: str
+    hint: Any
+    default: str
+    settings: type | None = None
+    """The class whose fields the table may set, one by one."""
+
+
 def pages() -> Iterator[tuple[str, str]]:
     parts = [INTRODUCTION]
     for title, cls in (
@@ -32,52 +44,61 @@ def pages() -> Iterator[tuple[str, str]]:
         ("Vehicle: `hlc evcc --config`", VehicleConfig),
     ):
         parts.append(f"## {title}")
-        parts += [text for _, text in _sections(cls, "", set())]
+        parts += _sections(cls, "")
     yield "configuration.md", "\n".join(parts)
 
 
-def _sections(cls: type, prefix: str, done: set[type]) -> Iterator[tuple[str, str]]:
-    """The table of a class, then those of the classes its fields hold."""
-    hints = typing.get_type_hints(cls, localns={"common": common})
+def _sections(cls: type, prefix: str, *, of_session: bool = False) -> Iterator[str]:
+    """The table of a class, then those of the classes its fields hold. A session's settings hold code, too,
+    which no file can give.
+    """
     notes = field_notes(cls)
     rows, inner = [], []
-    for item in dataclasses.fields(cls):
-        settings = item.metadata.get("settings")
-        hint = settings or hints[item.name]
-        if not item.init or not (settings or plain(hint) or _holds(hint)):
+    for item in _fields(cls):
+        hint = item.settings or item.hint
+        found = _holds(hint)
+        if of_session and not (plain(hint) and (found is None or _is_settable(found))):
             continue
         path = f"{prefix}{item.name}"
-        found = _holds(hint)
-        if found and not _is_settable(found):
-            continue
         if found:
             many = typing.get_origin(hint) in (tuple, list)
             shown = f"list of tables [[{path}]]" if many else f"table [{path}]"
-            inner.append((path, found))
+            inner.append((path, found, of_session or item.settings is not None))
         else:
             shown = _kind(hint)
-        note = "Settings of the session, below." if settings else notes.get(item.name, "")
-        rows.append((f"`{item.name}`", shown, "" if found else _default(item), note))
+        note = "Settings of the session, below." if item.settings else notes.get(item.name, "")
+        rows.append((f"`{item.name}`", shown, "" if found else item.default, note))
     title = f"### [{prefix.rstrip('.')}]\n\n" if prefix else ""
     note = prose(cls.__doc__) if prefix and not (cls.__doc__ or "").startswith(cls.__name__ + "(") else ""
-    yield prefix, f"{title}{note}\n\n{table(_HEAD, rows)}"
-    for path, found in inner:
-        yield from _sections(found, f"{path}.", done)
+    yield f"{title}{note}\n\n{table(_HEAD, rows)}"
+    for path, found, session in inner:
+        yield from _sections(found, f"{path}.", of_session=session)
+
+
+def _fields(cls: type) -> Iterator[_Field]:
+    hints = typing.get_type_hints(cls, localns={"common": common})
+    if issubclass(cls, msgspec.Struct):
+        for item in msgspec.structs.fields(cls):
+            yield _Field(item.name, hints[item.name], _default(item.default, item.default_factory))
+        return
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if field.init:
+            default = _default(field.default, field.default_factory)
+            yield _Field(field.name, hints[field.name], default, field.metadata.get("settings"))
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or issubclass(kind, msgspec.Struct))
 
 
 def _holds(hint: Any) -> type | None:
-    """The dataclass that a field holds, alone or in a list."""
-    for kind in (hint, *typing.get_args(hint)):
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            return kind
-    return None
+    """The class of a table that a field holds, alone or in a list."""
+    return next((kind for kind in (hint, *typing.get_args(hint)) if _is_table(kind)), None)
 
 
 def _is_settable(cls: type) -> bool:
     """Whether nothing that it needs is code."""
-    hints = typing.get_type_hints(cls, localns={"common": common})
-    needed = [item for item in dataclasses.fields(cls) if _default(item) == "required"]
-    return all(plain(hints[item.name]) for item in needed)
+    return all(plain(item.hint) for item in _fields(cls) if item.default == "required")
 
 
 def _kind(hint: Any) -> str:
@@ -86,24 +107,23 @@ def _kind(hint: Any) -> str:
         return " or ".join(_kind(kind) for kind in arguments if kind is not type(None))
     if origin is typing.Literal:
         return ", ".join(f"`{value}`" for value in arguments)
-    if origin is tuple:
-        if arguments[-1:] == (Ellipsis,):
+    if origin in (tuple, list):
+        if origin is list or arguments[-1:] == (Ellipsis,):
             return f"list of {_kind(arguments[0])}"
         return f"list of {len(arguments)}: {', '.join(map(_kind, arguments))}"
     if isinstance(hint, type) and issubclass(hint, Enum):
         return ", ".join(f"`{member.name}`" for member in hint)
-    if dataclasses.is_dataclass(hint):
-        return f"table of {', '.join(item.name for item in dataclasses.fields(hint))}"
+    if _is_table(hint):
+        return f"table of {', '.join(f'{item.name} ({_kind(item.hint)})' for item in _fields(hint))}"
     return {bool: "true, false", int: "integer", float: "number", str: "text"}.get(hint, str(hint))
 
 
-def _default(item: dataclasses.Field[Any]) -> str:
-    if item.default is not dataclasses.MISSING:
-        value = item.default
-    elif item.default_factory is not dataclasses.MISSING:
-        value = item.default_factory()
-    else:
-        return "required"
+def _default(value: object, factory: Any) -> str:
+    missing = (dataclasses.MISSING, msgspec.NODEFAULT)
+    if value in missing:
+        if factory in missing:
+            return "required"
+        value = factory()
     return "" if value is None else f"`{_shown(value)}`"
 
 
