@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from .check import Verdict
     from .load import Input
 
-trace = typer.Typer(name="trace", help="Traces and captures: show, compare, replay.", no_args_is_help=True)
+trace = typer.Typer(
+    name="trace", help="Traces and captures: show, compare, replay, convert.", no_args_is_help=True
+)
 
 _WIDTH_OF_A_FILE = 132
 """Columns of a table that goes into a file or a pipe."""
@@ -326,6 +328,38 @@ def diff(
     console.print(f"{len(sides[0])} and {len(sides[1])} messages, {count} differences")
     if count:
         raise typer.Exit(Exit.FAILED)
+
+
+@trace.command(epilog=EPILOG)
+def pcap(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Each a trace (JSON lines).")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="PCAPNG", help="Where to write it [default: beside FILE]."),
+    ] = None,
+) -> None:
+    """Make a capture for Wireshark of a trace, as --trace does at a session's end, but not after kill -9.
+
+    Octets and times are as recorded, the TLS secrets are inside; Ethernet, IP and TCP headers are made up.
+    """
+    from .export import export
+    from .load import UnreadableInput
+
+    if output is not None and len(files) > 1:
+        stop("--output is for one FILE; the captures of several stand beside them")
+
+    def write(file: str) -> Exit:
+        source = Path(file)
+        target = output or source.with_suffix(".pcapng")
+        with readable():
+            try:
+                packets = export(source, target)
+            except UnreadableInput as error:
+                stop(f"{file}: {error}")
+        typer.echo(f"{target}: {packets} packets")
+        return Exit.OK
+
+    each(files, write)
 
 
 @trace.command(epilog=EPILOG)

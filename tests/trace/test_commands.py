@@ -207,3 +207,28 @@ def test_without_the_library_of_the_charts_a_report_is_written_without_them(
     assert "without charts" in result.stderr
     assert "DC_ChargeLoopReq" in page.read_text(encoding="utf-8")
     assert run(app, ["report", good, "-o", str(page), "--charts"]).exit_code == 2
+
+
+def test_a_capture_can_be_made_of_a_trace_and_says_the_same(good: str, tmp_path: Path) -> None:
+    result = run(app, ["trace", "pcap", good])
+    assert result.exit_code == 0, result.output
+    capture = Path(good).with_suffix(".pcapng")
+    assert result.stdout.startswith(f"{capture}: ")
+    assert run(app, ["trace", "diff", good, str(capture)]).exit_code == 0
+
+
+def test_what_a_foreign_recording_says_can_be_a_capture(tmp_path: Path) -> None:
+    foreign = DATA / f"{next(iter(FOUND))}.jsonl"
+    capture = tmp_path / "a.pcapng"
+    assert run(app, ["trace", "pcap", str(foreign), "-o", str(capture)]).exit_code == 0
+    assert run(app, ["trace", "diff", str(foreign), str(capture)]).exit_code == 0
+
+
+def test_no_capture_is_made_of_a_capture(good: str) -> None:
+    run(app, ["trace", "pcap", good])
+    capture = Path(good).with_suffix(".pcapng")
+    before = capture.read_bytes()
+    result = run(app, ["trace", "pcap", str(capture)])
+    assert result.exit_code == 2
+    assert "a capture already" in result.stderr
+    assert capture.read_bytes() == before
