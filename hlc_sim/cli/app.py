@@ -237,6 +237,27 @@ def decode(
         run_decode(source or ["-"], schema=schema, compact=compact, keylog=keylog)
 
 
+@app.command(rich_help_panel=RECORDINGS, epilog=EPILOG)
+def encode(
+    source: Annotated[str, typer.Argument(metavar="[FILE | -]", help="JSON, or - for standard input.")] = "-",
+    schema: Annotated[
+        str | None,
+        typer.Option("--schema", metavar="SET", help="Schema set [default: the one that has the element]."),
+    ] = None,
+) -> None:
+    """Turn messages in JSON back into EXI or V2GTP, as hex.
+
+    The form is that which **hlc decode** prints. With a **payload_type** beside it a message becomes a V2GTP
+    frame, else bare EXI. What the schema forbids but EXI can say, as a text that is too long, is encoded and
+    noted.
+    """
+    from .encode import run_encode
+    from .errors import readable
+
+    with readable():
+        run_encode(source, schema=schema)
+
+
 trace_commands.mount(app, RECORDINGS)
 app.add_typer(scenario_commands.app, rich_help_panel=TESTS)
 app.command(rich_help_panel=TESTS, epilog=EPILOG)(conformance)

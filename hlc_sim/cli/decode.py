@@ -43,8 +43,7 @@ class Verdict(NamedTuple):
 
 
 def run_decode(sources: list[str], *, schema: str | None, compact: bool, keylog: Path | None = None) -> None:
-    if schema is not None and schema not in {item.value for item in SchemaSet}:
-        stop(f"--schema {schema!r} is not one of {', '.join(item.value for item in SchemaSet)}")
+    check_schema(schema)
     failed = False
     for source in sources:
         for where, verdict in _all(source, schema, keylog):
@@ -55,6 +54,12 @@ def run_decode(sources: list[str], *, schema: str | None, compact: bool, keylog:
                 typer.secho(f"{where}: {verdict.problem}", err=True, fg=typer.colors.RED)
     if failed:
         raise typer.Exit(Exit.FAILED)
+
+
+def check_schema(name: str | None) -> None:
+    """That a value of --schema is a schema set."""
+    if name is not None and name not in {item.value for item in SchemaSet}:
+        stop(f"--schema {name!r} is not one of {', '.join(item.value for item in SchemaSet)}")
 
 
 def _all(source: str, schema: str | None, keylog: Path | None) -> Iterator[tuple[str, Verdict]]:
