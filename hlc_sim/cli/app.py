@@ -143,7 +143,7 @@ def evcc(
             "--loops",
             metavar="N",
             min=1,
-            help="Charge loops of a session [default: until charged].",
+            help="Charge loops of a session; the ramp-down may add some [default: until charged].",
         ),
     ] = None,
     verbose: Verbose = False,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 import typer
-from rich.console import Console
 
 from iso15118.session.events import Role
 
@@ -23,6 +22,7 @@ from ..vehicle import SimulatedVehicle
 from . import powerline as dlink
 from . import summary
 from .common import host_and_port, log, log_to_stderr, logging_sink, override, run
+from .console import console as made_console
 from .errors import Exit, complain
 from .options import Place, Recording, Secured
 
@@ -62,7 +62,7 @@ def run_evcc(
     interface = None if target is not None else interfaces.find(place.iface)
     dlink.check(place.powerline, place.iface)
     log_to_stderr(verbose)
-    console = Console(stderr=str(recording.json) == "-")
+    console = made_console(stderr=str(recording.json) == "-")
     results: list[ChargeReport] = []
 
     async def main(record: RunTrace) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .capabilities import Capabilities
     from .model import Case, CaseResult
 
+_NAMELESS = "a device without a name"
+
 
 @grouped
 def conformance(
@@ -100,7 +102,7 @@ def conformance(
         where = f"the built-in {tests.value}"
         if not simulated:
             place = f"at {address}" if address else f"on {iface}"
-            where = f"the {tests.value} {place}: {stated.device or 'a device without a name'}"
+            where = f"the {tests.value} {place}: {stated.device or _NAMELESS}"
         typer.echo(f"{_count(chosen)} against {where}", err=True)
         if dry_run:
             for case in chosen:
@@ -257,4 +259,5 @@ def _report(done: list[CaseResult], capabilities: Capabilities, junit: Path | No
     for entry in output.summary(done):
         typer.echo(entry)
     if junit is not None:
-        junit.write_text(output.as_junit(done, f"conformance of {capabilities.device}"), encoding="utf-8")
+        name = f"conformance of {capabilities.device or _NAMELESS}"
+        junit.write_text(output.as_junit(done, name), encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..cli.errors import EPILOG
-from ..cli.options import grouped
+from ..cli.options import Side, grouped
 from .device import Credentials, Device, OurSettings, PlugIn
 from .settings import Layer
 
@@ -72,6 +72,13 @@ def run(
         str | None,
         typer.Option("--iface", help="Find the SECC there by SDP, or wait there for the EVCC to connect."),
     ] = None,
+    side: Annotated[
+        Side | None,
+        typer.Option(
+            "--side",
+            help="Only scenarios for this side under test [default: at an address an SECC, else both].",
+        ),
+    ] = None,
     trigger: PlugIn = None,
     file: Files = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, send nothing.")] = False,
@@ -96,7 +103,11 @@ def run(
             stop("--trigger makes a car connect to us: use it with --iface")
         ours = settings.load()
         if against not in (None, "simulator"):
-            chosen = _of_an_address(chosen)
+            if side is Side.evcc:
+                stop("an EVCC connects to us: use --iface instead of an address")
+            side = Side.secc
+        if side is not None:
+            chosen = _for(side, chosen)
         if dry_run:
             for item in chosen:
                 _say(ours.fit(item), against, iface)
@@ -124,17 +135,17 @@ def _chosen(patterns: list[str], files: list[Path] | None) -> list[Scenario]:
     return matching(patterns, known, "scenario")
 
 
-def _of_an_address(chosen: list[Scenario]) -> list[Scenario]:
-    """Those that an SECC is under test in: a pattern names others, too, and a car has no address."""
-    from iso15118.session.events import Role
-
+def _for(side: Side, chosen: list[Scenario]) -> list[Scenario]:
+    """Those with this side under test: a pattern names others, too."""
     from ..cli.errors import complain, stop
 
-    able = [item for item in chosen if item.tests is Role.SECC]
+    able = [item for item in chosen if item.tests is side.role]
+    other = side.role.other.value
     if not able:
-        stop("under test is an EVCC there, which connects to us: use --iface instead of an address")
+        how = "; it connects to us: use --iface" if side is Side.secc else ""
+        stop(f"an {other} is under test there{how}")
     if len(able) < len(chosen):
-        complain(f"{len(chosen) - len(able)} of {len(chosen)} are for an EVCC, which needs --iface: left out")
+        complain(f"left out: {len(chosen) - len(able)} of {len(chosen)}, where an {other} is under test")
     return able
 
 

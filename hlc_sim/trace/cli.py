@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +24,6 @@ trace = typer.Typer(
     name="trace", help="Traces and captures: show, compare, replay, convert.", no_args_is_help=True
 )
 
-_WIDTH_OF_A_FILE = 132
-"""Columns of a table that goes into a file or a pipe."""
 _FORMS = "trace (JSON lines), pcap, pcapng, or - for standard input"
 Recording = Annotated[str, typer.Argument(metavar="FILE", help=f"A {_FORMS}.")]
 Recordings = Annotated[list[str], typer.Argument(metavar="FILE...", help=f"Each a {_FORMS}.")]
@@ -264,13 +261,10 @@ def show(
 
     With --full, exit code 1 says that a message could not be decoded.
     """
-    from rich.console import Console
-
+    from ..cli.console import console as made
     from .show import show_messages, show_table
 
-    console = Console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _WIDTH_OF_A_FILE
+    console = made()
 
     def one(file: str) -> Exit:
         if len(files) > 1:
