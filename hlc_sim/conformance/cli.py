@@ -29,7 +29,9 @@ def conformance(
         list[str] | None,
         typer.Argument(metavar="[CASE]...", help="Ids or patterns, as 'SECC.silence.*' [default: all]."),
     ] = None,
-    against: Annotated[Side, typer.Option("--against", help="The side under test.")] = Side.secc,
+    against: Annotated[
+        Side, typer.Option("--against", help="The side under test; --address or --iface says where it is.")
+    ] = Side.secc,
     address: Annotated[
         str | None, typer.Option("--address", metavar="HOST:PORT", help="Where the SECC under test listens.")
     ] = None,

@@ -16,6 +16,7 @@ from ..cli.errors import EPILOG, Exit, complain, readable, stop
 from ..cli.options import ReadKeyLog, Side
 
 if TYPE_CHECKING:
+    from ..transport.tls import TLSConfig
     from . import events as ev
     from .check import Verdict
     from .load import Input
@@ -372,6 +373,10 @@ def replay(
     iface: Annotated[
         str, typer.Option("--iface", metavar="NAME", help="Network interface to listen on.")
     ] = "lo",
+    pki: Annotated[
+        Path | None,
+        typer.Option("--pki", metavar="DIR", help="Certificates made by v2g-pki mint; without any, no TLS."),
+    ] = None,
     cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS certificate chain.")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Its private key.")] = None,
     root: Annotated[list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots.")] = None,
@@ -397,9 +402,27 @@ def replay(
             trio.run(against_ourselves, player)
         else:
             address = host_and_port(connect) if connect else None
-            trio.run(live_peer, player, address, listen, iface, cert, key, tuple(root or ()))
+            trio.run(live_peer, player, address, listen, iface, _tls(role, pki, cert, key, root or []))
     for line in steps_text(player.steps):
         typer.echo(line)
     typer.echo(f"{len(player.steps)} of {len(exchanges)} exchanges; {player.ended}")
     if role is Side.evcc and len(player.steps) < len(exchanges) and "answered" not in player.ended:
         raise typer.Exit(Exit.FAILED)
+
+
+def _tls(
+    side: Side, pki: Path | None, cert: Path | None, key: Path | None, roots: list[Path]
+) -> TLSConfig | None:
+    """How a replay of this side secures its connection; None: it does not."""
+    if pki is not None:
+        from pki.hierarchy import Hierarchy
+
+        from ..trust import station_of, vehicle_of
+
+        hierarchy = Hierarchy.load(pki)
+        return vehicle_of(hierarchy).tls if side is Side.evcc else station_of(hierarchy).tls
+    if cert is None:
+        return None
+    from ..transport.tls import TLSConfig
+
+    return TLSConfig.load(cert, key, roots=roots)

@@ -11,10 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from hlc_sim.cli.app import app
+from hlc_sim.config import StationConfig
+from hlc_sim.pytest_plugin.portal import Portal
+from hlc_sim.secc import Station, serve
 from hlc_sim.trace import events as ev
 from hlc_sim.trace.jsonl import Writer
+from hlc_sim.transport import interface, tcp
+from hlc_sim.trust import securing, station_of
 from iso15118.messages.common_types import ResponseCode
 from iso15118.session.judge import RULES
+from pki.hierarchy import Hierarchy
 
 from . import recordings as rec
 
@@ -151,6 +157,23 @@ def test_replay_in_this_process_goes_to_the_end(role: str) -> None:
     assert result.exit_code == 0, result.output
     assert "SessionStopReq → SessionStopRes" in result.stdout
     assert "EVSEID: recorded UK123E1234, live DE*HLC*E000001" in result.stdout or role == "secc"
+
+
+def test_replay_speaks_to_a_live_secc_over_tls(tmp_path: Path) -> None:
+    hierarchy = Hierarchy.mint(seed="replay")
+    hierarchy.write(tmp_path / "pki")
+    own = station_of(hierarchy)
+    config = StationConfig(control="scheduled", speed=1000)
+    station = Station(config.session(), config.charger, secure=securing(own.tls))
+    with Portal() as portal:
+        listener = portal.run(tcp.listen, interface.find("lo"))
+        portal.run(portal.nursery.start, serve, station, [listener])
+        address = f"[::1]:{listener.socket.getsockname()[1]}"
+        recorded = DATA / "josev_iso20_DC_scheduled_EIM_tls1.3.jsonl"
+        told = ["--connect", address, "--pki", str(tmp_path / "pki")]
+        result = run(app, ["trace", "replay", str(recorded), *told])
+    assert result.exit_code == 0, result.output
+    assert "SessionStopReq → SessionStopRes" in result.stdout
 
 
 def test_replay_says_where_the_live_peer_refuses(good: str) -> None:
