@@ -167,7 +167,7 @@ def _run(work: Campaign, cases: int | None, seconds: float | None, output: Path 
             growth = max(growth, now.growth)
             if time.monotonic() - shown > 2:
                 shown = time.monotonic()
-                left = "" if now.left is None else f", {now.left:.0f} s left"
+                left = "" if now.left is None else f", {max(0.0, now.left):.0f} s left"
                 typer.echo(
                     f"{now.cases} cases, {now.findings} findings, {now.rate:.3g}/s{left}, +{growth} KiB",
                     err=True,

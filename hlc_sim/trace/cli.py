@@ -351,6 +351,9 @@ def pcap(
                 packets = export(source, target)
             except UnreadableInput as error:
                 stop(f"{file}: {error}")
+        if not packets:
+            target.unlink()
+            stop(f"{file}: nothing in it went over a wire")
         typer.echo(f"{target}: {packets} packets")
         return Exit.OK
 

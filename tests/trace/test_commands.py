@@ -247,6 +247,14 @@ def test_what_a_foreign_recording_says_can_be_a_capture(tmp_path: Path) -> None:
     assert run(app, ["trace", "diff", str(foreign), str(capture)]).exit_code == 0
 
 
+def test_no_capture_is_made_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    result = run(app, ["trace", "pcap", str(tmp_path / "a.jsonl")])
+    assert result.exit_code == 2
+    assert "nothing in it" in result.stderr
+    assert not (tmp_path / "a.pcapng").exists()
+
+
 def test_no_capture_is_made_of_a_capture(good: str) -> None:
     run(app, ["trace", "pcap", good])
     capture = Path(good).with_suffix(".pcapng")
