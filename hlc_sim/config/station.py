@@ -34,7 +34,7 @@ class StationConfig:
     outlet: Outlet = field(default_factory=Outlet)
     site: Site = field(default_factory=Site)
     secc: dict[str, Any] = field(default_factory=dict, metadata={"settings": SECCConfig})
-    """Fields of SECCConfig."""
+    """How the SECC behaves: fields of SECCConfig."""
     trust: TrustConfig = field(default_factory=TrustConfig)
 
     def __post_init__(self) -> None:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import Any
 
 from hlc_sim.config import StationConfig, VehicleConfig
-from hlc_sim.config.reader import plain
-from iso15118.messages import common
+from hlc_sim.config.keys import REQUIRED, in_words, keys_of
 
-from .markdown import field_notes, prose, table
+from .markdown import prose, table
 
 _HEAD = ("Key", "Type", "Default", "")
 
@@ -23,18 +17,9 @@ INTRODUCTION = """# Configuration files
 
 Generated from the classes that read them. A file has the keys below as TOML; every key may be left out but
 those of a table that are required. Keys of a section stand in a table of its name: `[outlet.stage]`,
-`[secc.dialect]`. A mistake is answered with the file and the key.
+`[secc.dialect]`. A mistake is answered with the file and the key. `hlc secc --template` prints a file with
+all keys of a station, `hlc evcc --template` one of a vehicle.
 """
-
-
-class _Field(NamedTuple):
-    """A key of a table."""
-
-    name: str
-    hint: Any
-    default: str
-    settings: type | None = None
-    """The class whose fields the table may set, one by one."""
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -49,25 +34,19 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _sections(cls: type, prefix: str, *, of_session: bool = False) -> Iterator[str]:
-    """The table of a class, then those of the classes its fields hold. A session's settings hold code, too,
-    which no file can give.
-    """
-    notes = field_notes(cls)
+    """The table of a class, then those of the classes its fields hold."""
     rows, inner = [], []
-    for item in _fields(cls):
-        hint = item.settings or item.hint
-        found = _holds(hint)
-        if of_session and not (plain(hint) and (found is None or _is_settable(found))):
-            continue
-        path = f"{prefix}{item.name}"
-        if found:
-            many = typing.get_origin(hint) in (tuple, list)
-            shown = f"list of tables [[{path}]]" if many else f"table [{path}]"
-            inner.append((path, found, of_session or item.settings is not None))
+    for key in keys_of(cls, of_session=of_session):
+        path = f"{prefix}{key.name}"
+        default, note = _default(key.default), key.note
+        if key.table is None:
+            shown = in_words(key.hint, "`")
         else:
-            shown = _kind(hint)
-        note = "Settings of the session, below." if item.settings else notes.get(item.name, "")
-        rows.append((f"`{item.name}`", shown, "" if found else item.default, note))
+            shown, default = f"list of tables [[{path}]]" if key.many else f"table [{path}]", ""
+            inner.append((path, key.table, key.of_session))
+            if key.of_session and not of_session:
+                note = "Settings of the session, below."
+        rows.append((f"`{key.name}`", shown, default, note))
     title = f"### [{prefix.rstrip('.')}]\n\n" if prefix else ""
     note = prose(cls.__doc__) if prefix and not (cls.__doc__ or "").startswith(cls.__name__ + "(") else ""
     yield f"{title}{note}\n\n{table(_HEAD, rows)}"
@@ -75,55 +54,9 @@ def _sections(cls: type, prefix: str, *, of_session: bool = False) -> Iterator[s
         yield from _sections(found, f"{path}.", of_session=session)
 
 
-def _fields(cls: type) -> Iterator[_Field]:
-    hints = typing.get_type_hints(cls, localns={"common": common})
-    if issubclass(cls, msgspec.Struct):
-        for item in msgspec.structs.fields(cls):
-            yield _Field(item.name, hints[item.name], _default(item.default, item.default_factory))
-        return
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        if field.init:
-            default = _default(field.default, field.default_factory)
-            yield _Field(field.name, hints[field.name], default, field.metadata.get("settings"))
-
-
-def _is_table(kind: Any) -> bool:
-    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or issubclass(kind, msgspec.Struct))
-
-
-def _holds(hint: Any) -> type | None:
-    """The class of a table that a field holds, alone or in a list."""
-    return next((kind for kind in (hint, *typing.get_args(hint)) if _is_table(kind)), None)
-
-
-def _is_settable(cls: type) -> bool:
-    """Whether nothing that it needs is code."""
-    return all(plain(item.hint) for item in _fields(cls) if item.default == "required")
-
-
-def _kind(hint: Any) -> str:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_kind(kind) for kind in arguments if kind is not type(None))
-    if origin is typing.Literal:
-        return ", ".join(f"`{value}`" for value in arguments)
-    if origin in (tuple, list):
-        if origin is list or arguments[-1:] == (Ellipsis,):
-            return f"list of {_kind(arguments[0])}"
-        return f"list of {len(arguments)}: {', '.join(map(_kind, arguments))}"
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return ", ".join(f"`{member.name}`" for member in hint)
-    if _is_table(hint):
-        return f"table of {', '.join(f'{item.name} ({_kind(item.hint)})' for item in _fields(hint))}"
-    return {bool: "true, false", int: "integer", float: "number", str: "text"}.get(hint, str(hint))
-
-
-def _default(value: object, factory: Any) -> str:
-    missing = (dataclasses.MISSING, msgspec.NODEFAULT)
-    if value in missing:
-        if factory in missing:
-            return "required"
-        value = factory()
+def _default(value: object) -> str:
+    if value is REQUIRED:
+        return "required"
     return "" if value is None else f"`{_shown(value)}`"
 
 
