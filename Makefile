@@ -22,7 +22,7 @@ help:
 $(VENV)/.demo: $(BUILT_FROM)
 	$(venv)
 	@echo 'Installing into $(VENV): a minute or more, once.'
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[report]'
 	touch $@
 
 $(VENV)/.test: $(BUILT_FROM)
@@ -33,6 +33,8 @@ $(VENV)/.test: $(BUILT_FROM)
 
 demo: $(VENV)/.demo
 	$(BIN)/hlc demo
+	@echo
+	@echo 'Next: . $(BIN)/activate; hlc demo --trace out; hlc report out/*.jsonl (docs/tutorials/first-session.md)'
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n 2 -m "not netns and not interop and not slow"

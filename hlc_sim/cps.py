@@ -101,7 +101,7 @@ class ProvisioningService:
         """All contracts of a minted hierarchy, for its provisioning certificate."""
         cps, oem = hierarchy["cps"], hierarchy["oem_provisioning"]
         offers = [
-            Offer(tuple(item.chain_der), item.key)  # type: ignore[arg-type]
+            Offer(tuple(item.chain_der), item.signing_key)
             for item in hierarchy.credentials.values()
             if item.role is PKIRole.CONTRACT
         ]
@@ -110,7 +110,7 @@ class ProvisioningService:
             settings = replace(DEFAULT, ed448_seed=Ed448Seed.LONG_FIELD)
         return cls(
             tuple(cps.chain_der),
-            cps.key,  # type: ignore[arg-type]
+            cps.signing_key,
             cps.root.certificate,
             {common_name(oem.der): offers},
             [hierarchy[name].certificate for name in ("oem_root", "v2g_root")],

@@ -151,7 +151,7 @@ def station_of(
         authorize_contract=judge.authorize,
         install_certificate=ProvisioningService.of_hierarchy(hierarchy, seconds=provisioning_time),
         verify_metering=judge.verify_metering,
-        sign_prices=price_signer(emsp.der, emsp.key),  # type: ignore[arg-type]
+        sign_prices=price_signer(emsp.der, emsp.signing_key),
     )
     return StationTrust(tls, trust, {"pnc": True, "certificate_installation": True})
 
@@ -177,11 +177,11 @@ def vehicle_of(
     else:
         held = [hierarchy[item] for item in contracts]
     wallet = Wallet(
-        (ContractCredential(tuple(item.chain_der), item.key) for item in held),  # type: ignore[arg-type]
+        (ContractCredential(tuple(item.chain_der), item.signing_key) for item in held),
         lenient=policy.edition is Edition.LENIENT,
     )
     oem = hierarchy["oem_provisioning"]
-    provisioning = ProvisioningCredential(tuple(oem.chain_der), oem.key, oem.agreement_key)  # type: ignore[arg-type]
+    provisioning = ProvisioningCredential(tuple(oem.chain_der), oem.signing_key, oem.agreement_key)
     installer = Installer(provisioning, v2g_roots, wallet, policy)
     settings |= wallet_settings(wallet) | {"certificate_installation": installer.hooks()}
     return VehicleTrust(tls, wallet, settings)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa, x448
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from pki.keys import AnyPrivateKey, Entropy, make_key, make_x448, signing_hash
+from pki.keys import AnyPrivateKey, Entropy, PrivateKey, make_key, make_x448, signing_hash
 from pki.profiles import Edition, Family, Profile, Role, profile
 
 ALT_PUBLIC_KEY = x509.ObjectIdentifier("2.5.29.72")
@@ -68,6 +68,13 @@ class Credential:
     key: AnyPrivateKey
     issuer: Credential | None = None
     agreement_key: x448.X448PrivateKey | None = None
+
+    @property
+    def signing_key(self) -> PrivateKey:
+        """The key, of a kind that signs V2G messages; ValueError for another, as a broken certificate has."""
+        if isinstance(self.key, rsa.RSAPrivateKey):
+            raise ValueError(f"{self.name}: an RSA key signs no V2G message")
+        return self.key
 
     @property
     def certificate(self) -> x509.Certificate:

@@ -93,12 +93,11 @@ class Site:
         self, mode: EnergyMode, request: ScheduleRequest, unix: int, charge: float, discharge: float
     ) -> ScheduleOffer:
         """The answer to a schedule request at Unix time `unix`, for an outlet of these powers."""
-        most = request.max_points
-        prices = schedules.fit_prices(self._prices(mode, unix, 1), most)
+        most, departure = request.max_points, request.needs.departure
+        prices = schedules.fit_prices(self._prices(mode, unix, departure, 1), most)
         if not mode.scheduled:
             needs = self.needs if mode.mobility is MobilityNeedsMode.SECC else None
             return ScheduleOffer(needs=needs, prices=prices, go_to_pause=self.go_to_pause)
-        departure = request.needs.departure
         both_ways = mode.bidirectional and any(slot.discharge > 0 for slot in self.plan)
         offered = schedules.schedule_tuple(
             1,
@@ -107,7 +106,7 @@ class Site:
             discharging=self._powers(unix, departure, [min(slot.discharge, discharge) for slot in self.plan])
             if both_ways
             else None,
-            discharging_prices=self._prices(mode, unix, 2) if both_ways else None,
+            discharging_prices=self._prices(mode, unix, departure, 2) if both_ways else None,
         )
         return ScheduleOffer(tuples=(schedules.fit_tuple(offered, most),), go_to_pause=self.go_to_pause)
 
@@ -124,9 +123,9 @@ class Site:
         return schedules.power_schedule(unix, entries, tolerance=self.power_tolerance)
 
     def _prices(
-        self, mode: EnergyMode, unix: int, schedule_id: int
+        self, mode: EnergyMode, unix: int, departure: float | None, schedule_id: int
     ) -> common.AbsolutePriceSchedule | common.PriceLevelSchedule | None:
-        durations = self._durations(None)
+        durations = self._durations(departure)
         if mode.pricing is Pricing.LEVELS:
             levels = [(seconds, slot.level) for seconds, slot in zip(durations, self.plan, strict=True)]
             return schedules.price_levels(unix, levels, schedule_id=schedule_id)

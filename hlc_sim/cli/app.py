@@ -49,6 +49,9 @@ app = typer.Typer(
 )
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every message.")]
+Template = Annotated[
+    bool, typer.Option("--template", help="Print a configuration file with every key, and end.")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -94,6 +97,7 @@ def secc(
     sessions: Annotated[
         int, typer.Option("--sessions", metavar="N", min=0, help="End after this many sessions; 0: never.")
     ] = 0,
+    template: Template = False,
     verbose: Verbose = False,
 ) -> None:
     """Be a charger: answer SDP, serve any number of EVs at once.
@@ -102,6 +106,13 @@ def secc(
     said in a file (--config); an option goes before the file.
     """
     from .errors import readable
+
+    if template:
+        from ..config import StationConfig
+        from ..config.template import text
+
+        typer.echo(text(StationConfig, "hlc secc"), nl=False)
+        return
     from .secc import run_secc
 
     with readable():
@@ -143,9 +154,10 @@ def evcc(
             "--loops",
             metavar="N",
             min=1,
-            help="Charge loops of a session [default: until charged].",
+            help="Charge loops of a session; the ramp-down may add some [default: until charged].",
         ),
     ] = None,
+    template: Template = False,
     verbose: Verbose = False,
 ) -> None:
     """Be a car: find a charger by SDP and charge at it.
@@ -154,6 +166,13 @@ def evcc(
     file. A session that was paused is resumed by the next of --sessions.
     """
     from .errors import readable
+
+    if template:
+        from ..config import VehicleConfig
+        from ..config.template import text
+
+        typer.echo(text(VehicleConfig, "hlc evcc"), nl=False)
+        return
     from .evcc import run_evcc
 
     with readable():
@@ -235,6 +254,27 @@ def decode(
 
     with readable():
         run_decode(source or ["-"], schema=schema, compact=compact, keylog=keylog)
+
+
+@app.command(rich_help_panel=RECORDINGS, epilog=EPILOG)
+def encode(
+    source: Annotated[str, typer.Argument(metavar="[FILE | -]", help="JSON, or - for standard input.")] = "-",
+    schema: Annotated[
+        str | None,
+        typer.Option("--schema", metavar="SET", help="Schema set [default: the one that has the element]."),
+    ] = None,
+) -> None:
+    """Turn messages in JSON back into EXI or V2GTP, as hex.
+
+    The form is that which **hlc decode** prints. With a **payload_type** beside it a message becomes a V2GTP
+    frame, else bare EXI. What the schema forbids but EXI can say, as a text that is too long, is encoded and
+    noted.
+    """
+    from .encode import run_encode
+    from .errors import readable
+
+    with readable():
+        run_encode(source, schema=schema)
 
 
 trace_commands.mount(app, RECORDINGS)

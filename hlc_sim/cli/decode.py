@@ -21,7 +21,7 @@ from iso15118.messages.common_types import V2GMessage
 from iso15118.messages.schema_sets import SchemaSet
 
 from ..trace.decode import decoded, is_recording
-from .errors import Exit, stop
+from .errors import Exit, complain, stop
 
 _MESSAGES = (V2GMessage, SupportedAppProtocolReq, SupportedAppProtocolRes)
 
@@ -43,8 +43,7 @@ class Verdict(NamedTuple):
 
 
 def run_decode(sources: list[str], *, schema: str | None, compact: bool, keylog: Path | None = None) -> None:
-    if schema is not None and schema not in {item.value for item in SchemaSet}:
-        stop(f"--schema {schema!r} is not one of {', '.join(item.value for item in SchemaSet)}")
+    check_schema(schema)
     failed = False
     for source in sources:
         for where, verdict in _all(source, schema, keylog):
@@ -52,9 +51,15 @@ def run_decode(sources: list[str], *, schema: str | None, compact: bool, keylog:
             if verdict.problem is not None:
                 failed = True
                 sys.stdout.flush()
-                typer.secho(f"{where}: {verdict.problem}", err=True, fg=typer.colors.RED)
+                complain(f"{where}: {verdict.problem}")
     if failed:
         raise typer.Exit(Exit.FAILED)
+
+
+def check_schema(name: str | None) -> None:
+    """That a value of --schema is a schema set."""
+    if name is not None and name not in {item.value for item in SchemaSet}:
+        stop(f"--schema {name!r} is not one of {', '.join(item.value for item in SchemaSet)}")
 
 
 def _all(source: str, schema: str | None, keylog: Path | None) -> Iterator[tuple[str, Verdict]]:
@@ -90,7 +95,7 @@ def items(source: str) -> Iterator[Item]:
         data = _hex(source)
         if data is None:
             stop(f"{source!r} is neither {_no_hex(source)} nor a file")
-        yield Item("argument", data)
+        yield Item(source if len(source) <= 20 else f"{source[:16]}...", data)
 
 
 def _content(where: str, content: bytes) -> Iterator[Item]:

@@ -39,6 +39,7 @@ from ..transport.tls import secure
 from ..trust import StationTrust, VehicleTrust, describe, remarks, securing, station_of, vehicle_of
 from ..vehicle import Battery, Driver, SimulatedVehicle
 from . import summary
+from .console import console as made_console
 from .errors import Exit
 from .options import Recording
 
@@ -181,7 +182,7 @@ def run_demo(
         from .demo_powerline import prepare
 
         prepare()
-    console = Console(stderr=str(recording.json) == "-")
+    console = made_console(stderr=str(recording.json) == "-")
     settings, station = _scene(mode, control, speed)
     own, its = _minted(eim, keylog) if not lab_plain_tcp else (None, None)
     connections: list[ConnectionReport] = []

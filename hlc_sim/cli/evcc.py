@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 import typer
-from rich.console import Console
 
 from iso15118.session.events import Role
 
 from ..config import load
+from ..config.reader import blaming
 from ..config.vehicle import VehicleConfig
 from ..evcc import ChargeReport, charge
 from ..trace.run import RunTrace
@@ -22,6 +22,7 @@ from ..vehicle import SimulatedVehicle
 from . import powerline as dlink
 from . import summary
 from .common import host_and_port, log, log_to_stderr, logging_sink, override, run
+from .console import console as made_console
 from .errors import Exit, complain
 from .options import Place, Recording, Secured
 
@@ -52,7 +53,8 @@ def run_evcc(
     if loops is not None:
         settings.evcc["charge_loops"] = loops
     trust = security.vehicle(settings.trust)
-    session_config = settings.session()
+    with blaming(place.config):
+        session_config = settings.session()
     if trust is not None:  # what the file says goes before what follows from certificates
         given = {name: value for name, value in trust.settings.items() if name not in settings.evcc}
         session_config = replace(session_config, **given)
@@ -60,7 +62,7 @@ def run_evcc(
     interface = None if target is not None else interfaces.find(place.iface)
     dlink.check(place.powerline, place.iface)
     log_to_stderr(verbose)
-    console = Console(stderr=str(recording.json) == "-")
+    console = made_console(stderr=str(recording.json) == "-")
     results: list[ChargeReport] = []
 
     async def main(record: RunTrace) -> None:
@@ -97,6 +99,8 @@ def run_evcc(
                 break
             if resume is None:
                 vehicle = settings.vehicle()
+            else:
+                vehicle.pause_over()
 
     interrupted = run(main, Role.EVCC, settings, interface, security, recording)
     if recording.json is not None:

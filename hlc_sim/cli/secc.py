@@ -15,6 +15,7 @@ from iso15118.session.secc_config import LinkSecurity
 
 from ..clock import unix_offset
 from ..config import load
+from ..config.reader import blaming
 from ..config.station import StationConfig
 from ..secc import ConnectionReport, Station, peer_name, serve
 from ..trace.run import RunTrace
@@ -46,7 +47,8 @@ def run_secc(
     settings = load(StationConfig, place.config) if place.config is not None else StationConfig()
     override(settings, modes=modes or None, control=control, speed=place.speed)
     trust = security.station(settings.trust)
-    session = settings.session()
+    with blaming(place.config):
+        session = settings.session()
     if trust is not None:  # what the file says goes before what follows from certificates
         session = replace(session, **{k: v for k, v in trust.offers.items() if k not in settings.secc})
     interface = interfaces.find(place.iface)

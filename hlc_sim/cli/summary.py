@@ -106,11 +106,11 @@ def show_charge(console: Console, report: ChargeReport, title: str) -> None:
     table.add_column()
     style = "bold green" if session.ok else "bold red"
     outcome = session.outcome.value + (f": {session.reason}" if session.reason else "")
-    table.add_row("outcome", f"[{style}]{outcome}[/]")
+    table.add_row("outcome", Text(outcome, style=style))
     if session.mode is not None:
         table.add_row("service", f"{session.mode.service.name}, {session.mode.control.name.lower()} control")
-    table.add_row("authorization", _authorization(report))
-    table.add_row("EVSE", session.evse_id or "-")
+    table.add_row("authorization", Text(_authorization(report)))
+    table.add_row("EVSE", Text(session.evse_id or "-"))
     table.add_row("messages", f"{session.messages}, of them {session.charge_loops} charge loops")
     table.add_row("bytes", f"{report.bytes_sent} sent, {report.bytes_received} received")
     table.add_row("duration", f"{report.seconds:.2f} s ({_span(report.simulated_seconds)} simulated)")
@@ -132,15 +132,15 @@ def show_deviations(console: Console, deviations: Iterable[Deviation]) -> None:
         return
     table = Table(title="deviations", title_justify="left", title_style="dim", box=None, padding=(0, 2, 0, 0))
     for column in ("", "by", "frame", "message", "found", "expected", "rule"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column not in ("found", "expected"))
     for item in listed:
         table.add_row(
             f"[{_STYLE[item.severity]}]{item.severity.value}[/]",
             item.offender.value,
             str(item.frame),
             item.message or "",
-            item.text,
-            item.expected,
+            Text(item.text),  # what a peer said is no markup
+            Text(item.expected),
             item.requirement or "",
         )
     console.print(table)

@@ -8,7 +8,8 @@ import enum
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,10 +58,28 @@ def build(kind: type[T], data: object, *, where: str, key: str = "") -> T:
             values[name] = _settings(settings[name], value, where, path)
         else:
             values[name] = _convert(known[name], value, where, path)
+    for item in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if item.name in known and item.name not in values and _required(item):
+            raise ConfigError(where, key, f"{item.name} is missing")
     try:
         return kind(**values)
     except (ValueError, TypeError) as error:
         raise ConfigError(where, key, str(error)) from None
+
+
+@contextmanager
+def blaming(path: Path | None) -> Iterator[None]:
+    """What a configuration turns out to be unfit for names its file, if it is from one."""
+    try:
+        yield
+    except ValueError as error:
+        if path is None or isinstance(error, ConfigError):
+            raise
+        raise ConfigError(str(path), "", str(error)) from None
+
+
+def _required(item: dataclasses.Field[Any]) -> bool:
+    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
 
 
 def _settings(kind: type, data: object, where: str, key: str) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from iso15118.session.secc_config import SECCConfig, energy_modes
-from iso15118.session.services import ControlMode, EnergyMode
+from iso15118.session.services import ControlMode, EnergyMode, Pricing, ServiceID
 
 from ..charger import Outlet, SimulatedCharger, Site
 from .common import MODES, one_of, positive, timers
@@ -23,21 +23,25 @@ class StationConfig:
     """Energy services on offer, of MODES; ignored where `energy` lists parameter sets."""
     control: str | None = None
     """"scheduled" or "dynamic" to offer only that; None offers both [V2G20-2656]."""
+    pricing: Pricing = Pricing.NONE
+    """Prices that the schedules of `modes` carry, from `site.plan`."""
     speed: float = 1.0
     """Simulated seconds per second."""
     timers: str = "strict"
     """"strict" or "relaxed"."""
     energy: tuple[EnergyMode, ...] = ()
-    """Parameter sets one by one."""
+    """Parameter sets one by one; one whose `parameter_set_id` is 0 gets the next free one of its service."""
     outlet: Outlet = field(default_factory=Outlet)
     site: Site = field(default_factory=Site)
     secc: dict[str, Any] = field(default_factory=dict, metadata={"settings": SECCConfig})
-    """Fields of SECCConfig."""
+    """How the SECC behaves: fields of SECCConfig."""
     trust: TrustConfig = field(default_factory=TrustConfig)
 
     def __post_init__(self) -> None:
         for mode in self.modes:
             one_of("modes", mode, MODES)
+        if not self.modes and not self.energy:
+            raise ValueError("modes: at least one energy service is needed")
         if self.control is not None:
             one_of("control", self.control, ("scheduled", "dynamic"))
         one_of("timers", self.timers, ("strict", "relaxed"))
@@ -46,7 +50,7 @@ class StationConfig:
     def session(self) -> SECCConfig:
         """The SECC's configuration that follows."""
         values: dict[str, Any] = {
-            "energy": self.energy or self._energy(),
+            "energy": tuple(_numbered(self.energy)) or self._energy(),
             "timers": timers(self.timers),
             **self.secc,
         }
@@ -66,8 +70,22 @@ class StationConfig:
         for name in self.modes:
             service = MODES[name]
             phases = {"connector": self.outlet.ac_phases} if name.startswith("ac") else {}
-            found += energy_modes(service, **phases)
+            found += energy_modes(service, pricing=self.pricing, **phases)
         if self.control is None:
             return tuple(found)
         wanted = ControlMode[self.control.upper()]
         return tuple(mode for mode in found if mode.control is wanted)
+
+
+def _numbered(modes: Sequence[EnergyMode]) -> list[EnergyMode]:
+    taken: dict[ServiceID, set[int]] = {}
+    for mode in modes:
+        taken.setdefault(mode.service, {0}).add(mode.parameter_set_id)
+    found = []
+    for mode in modes:
+        if mode.parameter_set_id == 0:
+            ids = taken[mode.service]
+            mode = replace(mode, parameter_set_id=next(n for n in range(1, len(ids) + 1) if n not in ids))
+            ids.add(mode.parameter_set_id)
+        found.append(mode)
+    return found

@@ -31,7 +31,7 @@ class VehicleConfig:
     on_board_charger: OnBoardCharger = field(default_factory=OnBoardCharger)
     driver: Driver = field(default_factory=Driver)
     evcc: dict[str, Any] = field(default_factory=dict, metadata={"settings": EVCCConfig})
-    """Fields of EVCCConfig."""
+    """How the EVCC behaves: fields of EVCCConfig."""
     trust: TrustConfig = field(default_factory=TrustConfig)
 
     def __post_init__(self) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .capabilities import Capabilities
     from .model import Case, CaseResult
 
+_NAMELESS = "a device without a name"
+
 
 @grouped
 def conformance(
@@ -27,7 +29,9 @@ def conformance(
         list[str] | None,
         typer.Argument(metavar="[CASE]...", help="Ids or patterns, as 'SECC.silence.*' [default: all]."),
     ] = None,
-    against: Annotated[Side, typer.Option("--against", help="The side under test.")] = Side.secc,
+    against: Annotated[
+        Side, typer.Option("--against", help="The side under test; --address or --iface says where it is.")
+    ] = Side.secc,
     address: Annotated[
         str | None, typer.Option("--address", metavar="HOST:PORT", help="Where the SECC under test listens.")
     ] = None,
@@ -100,7 +104,7 @@ def conformance(
         where = f"the built-in {tests.value}"
         if not simulated:
             place = f"at {address}" if address else f"on {iface}"
-            where = f"the {tests.value} {place}: {stated.device or 'a device without a name'}"
+            where = f"the {tests.value} {place}: {stated.device or _NAMELESS}"
         typer.echo(f"{_count(chosen)} against {where}", err=True)
         if dry_run:
             for case in chosen:
@@ -112,6 +116,7 @@ def conformance(
         device = Device("simulator" if simulated else address, iface, trigger)
         if not simulated:
             device.secure(credentials)
+            ours = device.named(ours)
             stated.tls = stated.tls and not credentials.lab_plain_tcp
         done, ended = _run(chosen, stated, device.target, ours, simulated=simulated, results=results, log=log)
         _report(done, stated, junit)
@@ -256,4 +261,5 @@ def _report(done: list[CaseResult], capabilities: Capabilities, junit: Path | No
     for entry in output.summary(done):
         typer.echo(entry)
     if junit is not None:
-        junit.write_text(output.as_junit(done, f"conformance of {capabilities.device}"), encoding="utf-8")
+        name = f"conformance of {capabilities.device or _NAMELESS}"
+        junit.write_text(output.as_junit(done, name), encoding="utf-8")

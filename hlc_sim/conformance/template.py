@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
 import json
-from itertools import pairwise
 
+from ..config.keys import field_notes
 from .capabilities import Capabilities
 
 
 def text() -> str:
     """All keys with their defaults, each under what it means."""
-    documented = _documentation()
+    documented = {name: " ".join(note.split()) for name, note in field_notes(Capabilities).items()}
     lines = ["# What the device under test supports."]
     for item in dataclasses.fields(Capabilities):
         if item.name == "known" or not item.init:
@@ -23,15 +21,3 @@ def text() -> str:
         lines.append(f"{item.name} = {json.dumps(item.default)}")
     lines += ["", f"# {documented['known']}", "[known]", '# "SECC.silence.*" = "waits 60 s; ticket 4711"']
     return "\n".join(lines)
-
-
-def _documentation() -> dict[str, str]:
-    """The text below each field."""
-    tree = ast.parse(inspect.getsource(Capabilities))
-    body = tree.body[0].body  # type: ignore[attr-defined]
-    found = {}
-    for field, following in pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(following, ast.Expr):
-            assert isinstance(field.target, ast.Name)
-            found[field.target.id] = " ".join(str(ast.literal_eval(following.value)).split())
-    return found

@@ -75,7 +75,9 @@ class Campaign:
                 self._db.execute("INSERT OR IGNORE INTO campaign VALUES (?, ?)", (name, value))
         for name, value in self._db.execute("SELECT name, value FROM campaign"):
             if wanted.get(name, value) != value:
-                raise CampaignError(f"{self.path}: has {name} {value}, not {wanted[name]}")
+                raise CampaignError(
+                    f"{self.path}: has {name} {value}, not {wanted[name]}; a new campaign needs another file"
+                )
 
     @property
     def cases(self) -> int:

@@ -167,7 +167,7 @@ def _run(work: Campaign, cases: int | None, seconds: float | None, output: Path 
             growth = max(growth, now.growth)
             if time.monotonic() - shown > 2:
                 shown = time.monotonic()
-                left = "" if now.left is None else f", {now.left:.0f} s left"
+                left = "" if now.left is None else f", {max(0.0, now.left):.0f} s left"
                 typer.echo(
                     f"{now.cases} cases, {now.findings} findings, {now.rate:.3g}/s{left}, +{growth} KiB",
                     err=True,
@@ -282,7 +282,7 @@ def _messages(
 
     named = Named(where.against, where.iface, where.trigger)
     named.secure(credentials)
-    ours = where.ours.load()
+    ours = named.named(where.ours.load())
     car = named.target(tests) if tests is Role.EVCC else None  # it keeps what its trigger said
     return Messages(
         tests, seeds, Device(lambda: car or named.target(tests), where.rate, where.recovery, ours.fit)

@@ -149,7 +149,9 @@ def chosen(options: argparse.Namespace) -> Chosen:
         if options.hlc_capabilities:
             capabilities = Capabilities.load(options.hlc_capabilities)
             capabilities.tls = capabilities.tls and not plain
-        ours = OurSide.load(options.hlc_vehicle, options.hlc_station, relaxed=options.hlc_relaxed)
+        ours = device.named(
+            OurSide.load(options.hlc_vehicle, options.hlc_station, relaxed=options.hlc_relaxed)
+        )
     except (OSError, ValueError) as error:
         raise pytest.UsageError(str(error)) from error
     return Chosen(devices, ours, capabilities, options.hlc_parallel)

@@ -32,7 +32,7 @@ class ChartsMissing(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "the charts need plotly: install 'hlc-sim[report]', or leave them out with --no-charts"
+            "the charts need plotly: pip install 'hlc-sim[report]', or leave them out with --no-charts"
         )
 
 

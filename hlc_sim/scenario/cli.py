@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..cli.errors import EPILOG
-from ..cli.options import grouped
+from ..cli.options import Side, grouped
 from .device import Credentials, Device, OurSettings, PlugIn
 from .settings import Layer
 
@@ -72,6 +72,13 @@ def run(
         str | None,
         typer.Option("--iface", help="Find the SECC there by SDP, or wait there for the EVCC to connect."),
     ] = None,
+    side: Annotated[
+        Side | None,
+        typer.Option(
+            "--side",
+            help="Only scenarios for this side under test [default: at an address an SECC, else both].",
+        ),
+    ] = None,
     trigger: PlugIn = None,
     file: Files = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, send nothing.")] = False,
@@ -95,17 +102,23 @@ def run(
         if trigger is not None and iface is None:
             stop("--trigger makes a car connect to us: use it with --iface")
         ours = settings.load()
-        chosen = [ours.fit(item) for item in chosen]
+        if against not in (None, "simulator"):
+            if side is Side.evcc:
+                stop("an EVCC connects to us: use --iface instead of an address")
+            side = Side.secc
+        if side is not None:
+            chosen = _for(side, chosen)
         if dry_run:
             for item in chosen:
-                _say(item, against, iface)
+                _say(ours.fit(item), against, iface)
             return
         device = Device(against, iface, trigger)
         if not device.simulated:
             messages = any(item.layer is Layer.V2G for item in chosen)
             device.secure(credentials, needed=messages)
+            ours = device.named(ours)
         presence = Presence(complain)
-        verdicts = [_run(item, device, presence, log) for item in chosen]
+        verdicts = [_run(ours.fit(item), device, presence, log) for item in chosen]
         counts = {r: sum(v.result == r for v in verdicts) for r in ("pass", "fail", "inconclusive")}
         typer.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
         if counts["fail"]:
@@ -120,6 +133,20 @@ def _chosen(patterns: list[str], files: list[Path] | None) -> list[Scenario]:
     for path in files or ():
         known.update(load_file(path))
     return matching(patterns, known, "scenario")
+
+
+def _for(side: Side, chosen: list[Scenario]) -> list[Scenario]:
+    """Those with this side under test: a pattern names others, too."""
+    from ..cli.errors import complain, stop
+
+    able = [item for item in chosen if item.tests is side.role]
+    other = side.role.other.value
+    if not able:
+        how = "; it connects to us: use --iface" if side is Side.secc else ""
+        stop(f"an {other} is under test there{how}")
+    if len(able) < len(chosen):
+        complain(f"left out: {len(chosen) - len(able)} of {len(chosen)}, where an {other} is under test")
+    return able
 
 
 def _show(item: Scenario) -> None:

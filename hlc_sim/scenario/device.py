@@ -109,6 +109,17 @@ class Device:
     def simulated(self) -> bool:
         return self.against == "simulator"
 
+    def named(self, ours: OurSide) -> OurSide:
+        """Our side with the EVCCID that its certificate states [V2G20-2598], unless it says another."""
+        from iso15118.session.events import Role
+
+        tls = self._tls(Role.EVCC)
+        if tls is not None and "evcc_id" not in ours.vehicle.evcc:
+            from iso15118.security.credentials import common_name
+
+            ours.vehicle.evcc["evcc_id"] = common_name(tls.credentials[0].chain[0])
+        return ours
+
     def target(self, tests: Role) -> Target:
         """The device, of this side."""
         from iso15118.session.events import Role

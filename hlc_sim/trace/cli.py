@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,14 +16,15 @@ from ..cli.errors import EPILOG, Exit, complain, readable, stop
 from ..cli.options import ReadKeyLog, Side
 
 if TYPE_CHECKING:
+    from ..transport.tls import TLSConfig
     from . import events as ev
     from .check import Verdict
     from .load import Input
 
-trace = typer.Typer(name="trace", help="Traces and captures: show, compare, replay.", no_args_is_help=True)
+trace = typer.Typer(
+    name="trace", help="Traces and captures: show, compare, replay, convert.", no_args_is_help=True
+)
 
-_WIDTH_OF_A_FILE = 132
-"""Columns of a table that goes into a file or a pipe."""
 _FORMS = "trace (JSON lines), pcap, pcapng, or - for standard input"
 Recording = Annotated[str, typer.Argument(metavar="FILE", help=f"A {_FORMS}.")]
 Recordings = Annotated[list[str], typer.Argument(metavar="FILE...", help=f"Each a {_FORMS}.")]
@@ -211,8 +212,12 @@ def report(
     keylog: ReadKeyLog = None,
     lab_plain_tcp: NoTLS = False,
     charts: Annotated[
-        bool, typer.Option("--charts/--no-charts", help="Leave out the charts, and their 2 MB.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--charts/--no-charts",
+            help="With or without the charts, and their 2 MB [default: with, if there is plotly].",
+        ),
+    ] = None,
 ) -> None:
     """Write a page about a session: verdict, messages, charts, times.
 
@@ -222,6 +227,10 @@ def report(
 
     if output is not None and len(files) > 1:
         stop("--output is for one FILE; the pages of several stand beside them")
+    if charts is None:
+        charts = find_spec("plotly") is not None
+        if not charts:
+            complain("without charts, which need plotly: pip install 'hlc-sim[report]'")
 
     def write(file: str) -> Exit:
         target = output or (Path(file).with_suffix(".html") if file != "-" else Path("report.html"))
@@ -253,13 +262,10 @@ def show(
 
     With --full, exit code 1 says that a message could not be decoded.
     """
-    from rich.console import Console
-
+    from ..cli.console import console as made
     from .show import show_messages, show_table
 
-    console = Console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _WIDTH_OF_A_FILE
+    console = made()
 
     def one(file: str) -> Exit:
         if len(files) > 1:
@@ -320,6 +326,41 @@ def diff(
 
 
 @trace.command(epilog=EPILOG)
+def pcap(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Each a trace (JSON lines).")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="PCAPNG", help="Where to write it [default: beside FILE]."),
+    ] = None,
+) -> None:
+    """Make a capture for Wireshark of a trace, as --trace does at a session's end, but not after kill -9.
+
+    Octets and times are as recorded, the TLS secrets are inside; Ethernet, IP and TCP headers are made up.
+    """
+    from .export import export
+    from .load import UnreadableInput
+
+    if output is not None and len(files) > 1:
+        stop("--output is for one FILE; the captures of several stand beside them")
+
+    def write(file: str) -> Exit:
+        source = Path(file)
+        target = output or source.with_suffix(".pcapng")
+        with readable():
+            try:
+                packets = export(source, target)
+            except UnreadableInput as error:
+                stop(f"{file}: {error}")
+        if not packets:
+            target.unlink()
+            stop(f"{file}: nothing in it went over a wire")
+        typer.echo(f"{target}: {packets} packets")
+        return Exit.OK
+
+    each(files, write)
+
+
+@trace.command(epilog=EPILOG)
 def replay(
     file: Recording,
     role: Annotated[Side, typer.Option("--role", help="The side to say again.")] = Side.evcc,
@@ -335,6 +376,10 @@ def replay(
     iface: Annotated[
         str, typer.Option("--iface", metavar="NAME", help="Network interface to listen on.")
     ] = "lo",
+    pki: Annotated[
+        Path | None,
+        typer.Option("--pki", metavar="DIR", help="Certificates made by v2g-pki mint; without any, no TLS."),
+    ] = None,
     cert: Annotated[Path | None, typer.Option("--cert", metavar="PEM", help="TLS certificate chain.")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Its private key.")] = None,
     root: Annotated[list[Path] | None, typer.Option("--root", metavar="PEM", help="Trusted roots.")] = None,
@@ -360,9 +405,27 @@ def replay(
             trio.run(against_ourselves, player)
         else:
             address = host_and_port(connect) if connect else None
-            trio.run(live_peer, player, address, listen, iface, cert, key, tuple(root or ()))
+            trio.run(live_peer, player, address, listen, iface, _tls(role, pki, cert, key, root or []))
     for line in steps_text(player.steps):
         typer.echo(line)
     typer.echo(f"{len(player.steps)} of {len(exchanges)} exchanges; {player.ended}")
     if not player.complete:
         raise typer.Exit(Exit.FAILED)
+
+
+def _tls(
+    side: Side, pki: Path | None, cert: Path | None, key: Path | None, roots: list[Path]
+) -> TLSConfig | None:
+    """How a replay of this side secures its connection; None: it does not."""
+    if pki is not None:
+        from pki.hierarchy import Hierarchy
+
+        from ..trust import station_of, vehicle_of
+
+        hierarchy = Hierarchy.load(pki)
+        return vehicle_of(hierarchy).tls if side is Side.evcc else station_of(hierarchy).tls
+    if cert is None:
+        return None
+    from ..transport.tls import TLSConfig
+
+    return TLSConfig.load(cert, key, roots=roots)

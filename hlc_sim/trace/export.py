@@ -9,7 +9,7 @@ from pathlib import Path
 from iso15118 import sdp, v2gtp
 
 from . import events as ev
-from .jsonl import Reader, lines_of
+from .load import UnreadableInput, open_input
 from .packets import ACK, FIN, PSH, SYN, Endpoint, endpoint, tcp, udp
 from .pcap import PcapngWriter
 
@@ -61,12 +61,17 @@ class _Flow:
 
 
 def export(trace: Path, capture: Path) -> int:
-    """Write `capture` (pcapng) from a trace; the number of packets written.
+    """Write `capture` (pcapng) from a trace, or from what else `load` reads that is no capture; the number of
+    packets written. UnreadableInput, before anything is written.
 
     Two passes over the file: readers want the secrets before the packets.
     """
-    secrets = "".join(f"{event.line}\n" for event in _events(trace) if isinstance(event, ev.Secret))
-    header = next((event for event in _events(trace) if isinstance(event, ev.Header)), None)
+    secrets, header = "", None
+    for event in _events(trace):
+        if isinstance(event, ev.Secret):
+            secrets += f"{event.line}\n"
+        elif isinstance(event, ev.Header) and header is None:
+            header = event
     with capture.open("wb") as stream:
         writer = PcapngWriter(
             stream,
@@ -81,8 +86,10 @@ def export(trace: Path, capture: Path) -> int:
 
 
 def _events(trace: Path) -> Iterator[ev.Event]:
-    with trace.open("rb") as stream:
-        yield from Reader(lines_of(stream))
+    with open_input(trace) as opened:
+        if opened.kind == "capture":
+            raise UnreadableInput("it is a capture already")
+        yield from opened
 
 
 def _packets(writer: PcapngWriter, events: Iterator[ev.Event]) -> None:

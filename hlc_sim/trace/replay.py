@@ -11,8 +11,7 @@ import copy
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
@@ -28,6 +27,9 @@ from ..transport.link import Link, LinkClosed, Undecodable, UnknownPayload
 from . import events as ev
 from .diff import VOLATILE, differences
 from .frames import Decoder
+
+if TYPE_CHECKING:
+    from ..transport.tls import TLSConfig
 
 _MAX_REPEATS = 200
 
@@ -267,19 +269,14 @@ async def live_peer(
     connect: tuple[str, int] | tuple[str, int, int, int] | None,
     listen: int | None,
     iface: str,
-    chain: Path | None,
-    key: Path | None,
-    roots: tuple[Path, ...],
+    config: TLSConfig | None,
 ) -> None:
-    """Run a replay against a peer on the network: connect to a SECC, or await one EVCC. TLS if a chain is
-    given.
-    """
+    """Run a replay against a peer on the network: connect to a SECC, or await one EVCC."""
     from iso15118.session.events import Role
 
     from ..transport import interface, tcp
-    from ..transport.tls import TLSConfig, secure
+    from ..transport.tls import secure
 
-    config = None if chain is None else TLSConfig.load(chain, key, roots=roots)
     role = Role.EVCC if isinstance(replay, EVCCReplay) else Role.SECC
     stream: trio.abc.Stream
     if role is Role.EVCC:

@@ -238,8 +238,10 @@ def check_security(response: sdp.Response, wanted: sdp.Security) -> None:
     laboratory, without, but never over what came instead [V2G20-1237].
     """
     if response.security is not wanted:
-        offered = "TLS" if response.security is sdp.Security.TLS else "no TLS"
-        raise DiscoveryError(f"the SECC at [{response.address}]:{response.port} offers {offered}")
+        offered, asked = ("TLS", "none") if response.security is sdp.Security.TLS else ("no TLS", "TLS")
+        raise DiscoveryError(
+            f"the SECC at [{response.address}]:{response.port} offers {offered}, and {asked} was asked for"
+        )
 
 
 async def _response(sock: Datagrams) -> sdp.Response:

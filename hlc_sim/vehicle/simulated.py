@@ -56,7 +56,9 @@ class Driver:
     discharge_first_to: float | None = None
     """Scheduled bidirectional session: sell energy down to this state of charge, then charge."""
     wishes: list[tuple[float, Wish]] = field(default_factory=list)
-    """Each from its time on; a renegotiation once. They take precedence over `stop_when_charged`."""
+    """(time, wish): each from its time on, a renegotiation and a pause once. They take precedence over
+    `stop_when_charged`.
+    """
     wishes_from_power: bool = False
     """The times of `wishes` count from the first time that power is on."""
 
@@ -88,7 +90,8 @@ class SimulatedVehicle(Vehicle):
         self._ticker = Ticker(speed)
         self._ac = False
         """The session transfers AC: the EVCC asks for the limits of one side only."""
-        self._asked: set[int] = set()
+        self._done: set[int] = set()
+        """Wishes that were wished once and for all, by their place in the list."""
         self._power_since: float | None = None
         self._adopted: MobilityNeeds | None = None
 
@@ -193,23 +196,31 @@ class SimulatedVehicle(Vehicle):
     def wish(self, now: float) -> Wish:
         self._advance(now)
         scripted = None
-        elapsed = self._ticker.elapsed
-        if self.driver.wishes_from_power:
-            elapsed = -1.0 if self._power_since is None else elapsed - self._power_since
-        for index, (start, wish) in enumerate(self.driver.wishes):
-            if elapsed < start:
-                continue
+        for index, wish in self._due():
             if wish in (Wish.RENEGOTIATE_SCHEDULE, Wish.RENEGOTIATE_SERVICE):
-                if index not in self._asked:
-                    self._asked.add(index)
-                    return wish
-            else:
-                scripted = wish
+                self._done.add(index)
+                return wish
+            scripted = wish
         if scripted is not None:
             return scripted
         if self.driver.stop_when_charged and not self._selling() and self._charged():
             return Wish.STOP
         return Wish.CHARGE
+
+    def _due(self) -> list[tuple[int, Wish]]:
+        """The wishes whose time has come, with their places."""
+        elapsed = self._ticker.elapsed
+        if self.driver.wishes_from_power:
+            elapsed = -1.0 if self._power_since is None else elapsed - self._power_since
+        return [
+            (index, wish)
+            for index, (start, wish) in enumerate(self.driver.wishes)
+            if elapsed >= start and index not in self._done
+        ]
+
+    def pause_over(self) -> None:
+        """The session that was paused is about to go on: what was wished for until then is done."""
+        self._done.update(index for index, wish in self._due() if wish is Wish.PAUSE)
 
     def selling(self, now: float) -> bool:
         self._advance(now)

@@ -190,6 +190,8 @@ class EVCCConfig:
             )
         if not 0 < self.standby_interval <= 40:
             raise ValueError(f"EVCCConfig.standby_interval: {self.standby_interval} is not in (0, 40] s")
+        if self.charge_loops is not None and self.charge_loops < 1:
+            raise ValueError(f"EVCCConfig.charge_loops: {self.charge_loops} is not at least 1")
 
     def offer(self) -> tuple[AppProtocol, ...]:
         """Entries of supportedAppProtocolReq."""

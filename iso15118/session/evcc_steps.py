@@ -6,9 +6,10 @@ An EVCC is a generator (`Exchange`). A driver runs it:
     while True:
         match step:
             case Send():     write it, then as for Receive
-            case Receive():  wait up to `timeout` s for a message on that stream; send Reply(now, message,
-            side) case Post():     write it; send Reply(now) at once case Wait():     send Reply(now,
-            side=...) after `seconds`, or as soon as any message comes in
+            case Receive():  wait up to `timeout` s for a message on that stream;
+                             send Reply(now, message, side)
+            case Post():     write it; send Reply(now) at once
+            case Wait():     send Reply(now, side=...) after `seconds`, or as soon as any message comes in
 
 and throws `MessageTimeout`, `ConnectionLost` or `MalformedMessage` into it where that happens. Messages that
 arrive on another stream than the one waited for are kept and handed over with the next `Reply.side`, in

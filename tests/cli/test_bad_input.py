@@ -82,7 +82,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tupl
         ("hlc decode 80zz", 2, "'80zz' is neither hex digits nor a file"),
         ("hlc decode 809", 2, "'809' is neither an even number of hex digits nor a file"),
         ("hlc decode --schema din 8098", 2, "--schema 'din' is not one of sap"),
-        ("hlc decode 01fe800200000003809800", 1, "argument: bit"),
+        ("hlc decode 01fe800200000003809800", 1, "hlc: 01fe800200000003...: bit"),
         ("hlc check empty.jsonl", 2, "empty.jsonl: the input is empty"),
         ("hlc check cut.jsonl", 2, "cut.jsonl: no V2GTP session in it"),
         ("hlc check no.pem", 2, "no.pem: neither a capture, nor JSON lines"),

@@ -6,11 +6,13 @@ import math
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from hlc_sim.cli.app import app
 from hlc_sim.config import ConfigError, StationConfig, VehicleConfig, build, load
 from iso15118.messages.common_types import EVSENotification
 from iso15118.session.charger import Verdict
-from iso15118.session.services import ControlMode, ServiceID
+from iso15118.session.services import ControlMode, Pricing, ServiceID
 from iso15118.session.timers import RELAXED
 from iso15118.session.vehicle import Wish
 
@@ -110,7 +112,13 @@ def test_defaults_need_no_file() -> None:
         (StationConfig, "modes = ['dc', 'tram']", "f.toml: modes is 'tram', must be one of"),
         (StationConfig, "[site.plan]", "f.toml: site.plan"),
         (StationConfig, "a = ", "f.toml: not TOML: "),
-        (StationConfig, "[[energy]]\nservice = 'DC'", "f.toml: energy[0]: "),
+        (StationConfig, "[[energy]]\nservice = 'DC'", "f.toml: energy[0]: control is missing"),
+        (StationConfig, "modes = []", "f.toml: modes: at least one energy service is needed"),
+        (
+            VehicleConfig,
+            "[[evcc.services]]\npricing = ['LEVELS']",
+            "f.toml: evcc.services[0]: service is missing",
+        ),
     ],
 )
 def test_mistakes_name_key_and_file(
@@ -141,3 +149,28 @@ def test_the_error_of_a_session_setting_names_its_table() -> None:
     config = build(VehicleConfig, {"evcc": {"maximum_supporting_points": 5}}, where="f.toml")
     with pytest.raises(ValueError, match="maximum_supporting_points"):
         config.session()
+
+
+def test_a_command_names_the_file_of_settings_that_do_not_fit(tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text("[evcc]\ncharge_loops = 0\n")
+    result = CliRunner().invoke(app, ["evcc", "--lab-plain-tcp", "--config", str(file)])
+    assert result.exit_code == 2
+    assert f"{file}: EVCCConfig.charge_loops: 0" in result.output
+
+
+def test_parameter_sets_without_an_id_are_numbered_by_service() -> None:
+    dc = {"service": "DC", "control": "DYNAMIC"}
+    energy = [dc, {"service": "AC", "control": "DYNAMIC"}, {**dc, "parameter_set_id": 1}, dc]
+    config = build(StationConfig, {"energy": energy}, where="f.toml").session()
+    assert [(mode.service.name, mode.parameter_set_id) for mode in config.energy] == [
+        ("DC", 2),
+        ("AC", 1),
+        ("DC", 1),
+        ("DC", 3),
+    ]
+
+
+def test_prices_can_be_had_for_all_modes() -> None:
+    config = build(StationConfig, {"modes": ["ac", "dc"], "pricing": "levels"}, where="f.toml").session()
+    assert {mode.pricing for mode in config.energy} == {Pricing.LEVELS}

@@ -73,7 +73,7 @@ def test_a_broken_stream_shows_what_was_read_where_it_ends_and_what_was_expected
     assert header["SessionID"] == "00" * 8
     assert shown["error"]["path"] == "SessionSetupReq/EVCCID"
     assert shown["error"]["bit"] > 130
-    assert "argument: bit" in result.stderr
+    assert "hlc: 808c040000000000...: bit" in result.stderr
 
 
 def test_an_event_code_that_cannot_stand_there_names_what_can() -> None:

@@ -184,6 +184,21 @@ def test_the_config_file_reaches_the_session(tmp_path: Path) -> None:
     assert data["soc_start"] == 79
 
 
+def test_a_pause_that_the_driver_wishes_is_resumed_by_the_next_session(tmp_path: Path) -> None:
+    station, car = tmp_path / "station.toml", tmp_path / "car.toml"
+    station.write_text("[secc]\nresume_without_certificate = true\n")
+    car.write_text("[driver]\nwishes = [[600.0, 'pause']]\n")
+    with secc("--config", str(station)) as (_, port):
+        told = ["--connect", f"[::1]:{port}", "--speed", "2000", "--sessions", "2", "--json", "-"]
+        result = hlc("evcc", "--lab-plain-tcp", "--config", str(car), *told)
+    assert result.exit_code == 0, result.output
+    first, second = json.loads(result.stdout)
+    assert first["outcome"] == "paused"
+    assert second["outcome"] == "terminated"
+    assert second["resumed"]
+    assert second["soc_end"] >= 80
+
+
 def test_a_session_that_fails_ends_with_code_1(tmp_path: Path) -> None:
     config = tmp_path / "station.toml"
     config.write_text("[outlet.contactor]\nstuck_open = true\n")

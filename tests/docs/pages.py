@@ -2,7 +2,7 @@
 
 What a block's language promises is kept by `test_examples`:
 
-- `python`: runs, in one namespace per page;
+- `python`: runs, in one namespace per page, and passes mypy (`test_types`);
 - `console`: lines after `$ ` run in bash, in one directory per page, and print what follows them; a line
   `...` stands for any number of lines. After `<!-- numbers vary -->` any number will do for a number, after
   `<!-- output varies -->` only the first word of each line must occur;

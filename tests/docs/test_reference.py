@@ -1,11 +1,14 @@
 """The generated reference pages say what the standard's tables say, and leave nothing out."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 
 import pytest
 import typer
 
 from hlc_sim.cli.app import app
+from hlc_sim.config import StationConfig, VehicleConfig
 from iso15118.messages.schema_sets import SchemaSet, schema_of
 from iso15118.session.timers import TIMERS
 from tools.export_docs import pages
@@ -60,6 +63,21 @@ def test_defaults_are_in_the_table_of_settings(reference: dict[str, str]) -> Non
     assert any(row.startswith("| `max_charge_current` | number | `250.0` |") for row in rows)
     assert any(row.startswith("| `three_phase_connector` | integer | `3` |") for row in rows)
     assert "certificate_installation]" not in reference["configuration.md"], "code cannot stand in a file"
+
+
+@pytest.mark.parametrize("kind", [StationConfig, VehicleConfig])
+def test_every_key_that_a_file_may_have_is_in_the_table_of_settings(
+    kind: type, reference: dict[str, str]
+) -> None:
+    def keys(value: object) -> Iterator[str]:
+        for item in fields(value):  # type: ignore[arg-type]
+            if item.init:
+                yield item.name
+                if is_dataclass(inner := getattr(value, item.name)):
+                    yield from keys(inner)
+
+    page = reference["configuration.md"]
+    assert [name for name in keys(kind()) if f"| `{name}` |" not in page] == []
 
 
 def test_no_object_shows_its_address(reference: dict[str, str]) -> None:

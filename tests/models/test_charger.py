@@ -6,6 +6,7 @@ import pytest
 
 from hlc_sim.charger import Contactor, IsolationMonitor, Outlet, PowerStage, SimulatedCharger, Site
 from hlc_sim.charger.site import Slot
+from iso15118.messages import common
 from iso15118.messages.common_types import EVSENotification
 from iso15118.session.charger import Direction, Progress, ScheduleRequest, SiteWish, VehicleReport
 from iso15118.session.services import (
@@ -213,6 +214,26 @@ def test_the_plan_becomes_a_schedule_that_covers_the_departure() -> None:
     assert only.charging_schedule.power_schedule.time_anchor == 1_700_000_010
     assert only.discharging_schedule is not None
     assert only.charging_schedule.price_schedule is not None
+
+
+@pytest.mark.parametrize("pricing", [Pricing.ABSOLUTE, Pricing.LEVELS])
+def test_prices_last_as_long_as_the_power_they_are_for(pricing: Pricing) -> None:
+    site = Site(plan=(Slot(600, fee=0.4, level=2), Slot(600, fee=0.2, discharge=1_000)))
+    made = charger(control=ControlMode.SCHEDULED, site=site, pricing=pricing)
+    offer = made.schedule(0.0, ScheduleRequest(MobilityNeeds(departure=7200), max_points=12))
+    assert offer is not None
+    discharging = offer.tuples[0].discharging_schedule
+    assert discharging is not None
+    for schedule in (offer.tuples[0].charging_schedule, discharging):
+        prices = schedule.price_schedule
+        if isinstance(prices, common.AbsolutePriceSchedule):
+            seconds = [stack.duration for stack in prices.price_rule_stacks.price_rule_stack]
+        else:
+            assert prices is not None
+            seconds = [
+                entry.duration for entry in prices.price_level_schedule_entries.price_level_schedule_entry
+            ]
+        assert seconds == [600, 6600]
 
 
 def test_max_points_are_honoured_and_planning_takes_time() -> None:

@@ -126,6 +126,15 @@ def test_wishes_come_at_their_time_and_renegotiations_once() -> None:
     assert [vehicle.wish(2.0), vehicle.wish(2.1)] == [Wish.PAUSE, Wish.PAUSE]
 
 
+def test_a_pause_is_wished_until_it_is_over() -> None:
+    vehicle = dc_vehicle(wishes=[(60.0, Wish.PAUSE), (600.0, Wish.PAUSE)])
+    vehicle.wish(0.0)
+    assert vehicle.wish(2.0) is Wish.PAUSE
+    vehicle.pause_over()
+    assert vehicle.wish(3.0) is Wish.CHARGE
+    assert vehicle.wish(12.0) is Wish.PAUSE
+
+
 def test_needs_of_the_site_are_adopted() -> None:
     vehicle = dc_vehicle()
     vehicle.adopt_needs(0.0, MobilityNeeds(target_soc=60, departure=600), 30)

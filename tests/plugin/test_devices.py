@@ -36,9 +36,9 @@ REACHED = """
 
 
 @contextmanager
-def charger(secure: Secure | None = None) -> Iterator[str]:
+def charger(secure: Secure | None = None, *, strict: bool = False) -> Iterator[str]:
     """An SECC at a free port."""
-    config = StationConfig()
+    config = StationConfig(secc={"strict": strict})
     station = Station(config.session(), lambda: config.charger(unix_offset()), secure=secure)
     with Portal() as portal:
         listener = portal.run(tcp.listen, interface.find("lo"))
@@ -59,6 +59,13 @@ def test_an_secc_that_knows_our_certificates(run: Run, tmp_path: Path) -> None:
         ran = run(fails, "--hlc-secc", address, "--hlc-pki", str(tmp_path / "pki"))
     ran.assert_outcomes(failed=1)
     ran.stdout.fnmatch_lines(["E *assert not 'reached'", "* AuthorizationRes OK", "trace: *"])
+
+
+def test_over_tls_our_evccid_is_the_name_in_our_certificate(run: Run, tmp_path: Path) -> None:
+    hierarchy = Hierarchy.mint(seed="plugin")
+    hierarchy.write(tmp_path / "pki")
+    with charger(securing(station_of(hierarchy).tls), strict=True) as address:
+        run(REACHED, "--hlc-secc", address, "--hlc-pki", str(tmp_path / "pki")).assert_outcomes(passed=1)
 
 
 def test_one_that_is_not_there_is_inconclusive(run: Run) -> None:

@@ -161,6 +161,25 @@ def test_a_name_that_is_none_is_said_at_once(run: Run, line: str) -> None:
     ran.stdout.fnmatch_lines(["E *no message is called '*ChargeLop*', did you mean '*ChargeLoop*'?"])
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("ev.send('ServiceDiscoveryRq')", "did you mean 'ServiceDiscoveryReq'?"),
+        ("ev.send('ServiceDiscoveryReq', {'header.sesion_id': ''})", "did you mean 'session_id'?"),
+    ],
+)
+def test_a_mistake_in_what_is_sent_shows_the_line_of_the_test_alone(run: Run, call: str, said: str) -> None:
+    ran = run(f"""
+        def test_it(secc):
+            with secc.connect() as ev:
+                ev.run_until('ServiceDiscovery')
+                {call}
+    """)
+    ran.assert_outcomes(failed=1)
+    ran.stdout.fnmatch_lines([f">*{call}", f"E *{said}", "*.py:4: FieldError"])
+    assert "portal.py" not in ran.stdout.str()
+
+
 def test_a_session_that_ends_before_the_point_is_inconclusive(run: Run) -> None:
     ran = run("""
         def test_it(evcc):

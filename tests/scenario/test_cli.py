@@ -47,6 +47,26 @@ def test_dry_run_sends_nothing() -> None:
     assert result.output.count("would run") == 3
 
 
+def test_of_a_pattern_an_address_takes_those_for_an_secc() -> None:
+    command = ["scenario", "run", "--against", "192.0.2.1:50000", "--dry-run"]
+    mixed = runner.invoke(app, [*command, "session-id-*"])
+    assert mixed.exit_code == 0, mixed.output
+    assert "as EVCC" in mixed.stdout
+    assert "as SECC" not in mixed.stdout
+    assert "left out: 6 of 7, where an EVCC is under test" in mixed.stderr
+    for wrong in (["failed-in-*"], ["session-id-*", "--side", "evcc"]):
+        cars = runner.invoke(app, [*command, *wrong])
+        assert cars.exit_code == 2
+        assert "--iface" in cars.stderr
+
+
+def test_of_a_pattern_a_side_can_be_named() -> None:
+    command = ["scenario", "run", "session-id-*", "--iface", "nowhere0", "--dry-run"]
+    assert runner.invoke(app, command).stdout.count("would run") == 7
+    assert runner.invoke(app, [*command, "--side", "secc"]).stdout.count("would run") == 1
+    assert runner.invoke(app, [*command, "--side", "evcc"]).stdout.count("would run") == 6
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

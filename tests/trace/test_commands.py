@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,14 +14,20 @@ from trio.testing import memory_stream_pair
 from typer.testing import CliRunner
 
 from hlc_sim.cli.app import app
+from hlc_sim.config import StationConfig
+from hlc_sim.pytest_plugin.portal import Portal
+from hlc_sim.secc import Station, serve
 from hlc_sim.trace import events as ev
 from hlc_sim.trace.jsonl import Writer
 from hlc_sim.trace.load import open_input
 from hlc_sim.trace.replay import EVCCReplay, exchanges_of
+from hlc_sim.transport import interface, tcp
 from hlc_sim.transport.link import Link
+from hlc_sim.trust import securing, station_of
 from iso15118.messages.common_types import ResponseCode
 from iso15118.session.events import Role
 from iso15118.session.judge import RULES
+from pki.hierarchy import Hierarchy
 
 from . import recordings as rec
 
@@ -160,6 +167,23 @@ def test_replay_in_this_process_goes_to_the_end(role: str) -> None:
     assert differs is (role == "evcc")  # to our own EVCC it is told as it was recorded
 
 
+def test_replay_speaks_to_a_live_secc_over_tls(tmp_path: Path) -> None:
+    hierarchy = Hierarchy.mint(seed="replay")
+    hierarchy.write(tmp_path / "pki")
+    own = station_of(hierarchy)
+    config = StationConfig(control="scheduled", speed=1000)
+    station = Station(config.session(), config.charger, secure=securing(own.tls))
+    with Portal() as portal:
+        listener = portal.run(tcp.listen, interface.find("lo"))
+        portal.run(portal.nursery.start, serve, station, [listener])
+        address = f"[::1]:{listener.socket.getsockname()[1]}"
+        recorded = DATA / "josev_iso20_DC_scheduled_EIM_tls1.3.jsonl"
+        told = ["--connect", address, "--pki", str(tmp_path / "pki")]
+        result = run(app, ["trace", "replay", str(recorded), *told])
+    assert result.exit_code == 0, result.output
+    assert "SessionStopReq → SessionStopRes" in result.stdout
+
+
 def test_replay_says_where_the_live_peer_refuses(good: str) -> None:
     result = run(app, ["trace", "replay", good])
     assert result.exit_code == 1
@@ -240,3 +264,50 @@ def test_a_report_without_charts_needs_no_library(good: str, tmp_path: Path) -> 
     result = run(app, ["report", good, "--no-charts", "-o", str(page)])
     assert result.exit_code == 0, result.output
     assert "DC_ChargeLoopReq" in page.read_text(encoding="utf-8")
+
+
+def test_without_the_library_of_the_charts_a_report_is_written_without_them(
+    good: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    monkeypatch.setattr("hlc_sim.trace.cli.find_spec", lambda name: None)
+    page = tmp_path / "page.html"
+    result = run(app, ["report", good, "-o", str(page)])
+    assert result.exit_code == 0, result.output
+    assert "without charts" in result.stderr
+    assert "DC_ChargeLoopReq" in page.read_text(encoding="utf-8")
+    assert run(app, ["report", good, "-o", str(page), "--charts"]).exit_code == 2
+
+
+def test_a_capture_can_be_made_of_a_trace_and_says_the_same(good: str, tmp_path: Path) -> None:
+    result = run(app, ["trace", "pcap", good])
+    assert result.exit_code == 0, result.output
+    capture = Path(good).with_suffix(".pcapng")
+    assert result.stdout.startswith(f"{capture}: ")
+    assert run(app, ["trace", "diff", good, str(capture)]).exit_code == 0
+
+
+def test_what_a_foreign_recording_says_can_be_a_capture(tmp_path: Path) -> None:
+    foreign = DATA / f"{next(iter(FOUND))}.jsonl"
+    capture = tmp_path / "a.pcapng"
+    assert run(app, ["trace", "pcap", str(foreign), "-o", str(capture)]).exit_code == 0
+    assert run(app, ["trace", "diff", str(foreign), str(capture)]).exit_code == 0
+
+
+def test_no_capture_is_made_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    result = run(app, ["trace", "pcap", str(tmp_path / "a.jsonl")])
+    assert result.exit_code == 2
+    assert "nothing in it" in result.stderr
+    assert not (tmp_path / "a.pcapng").exists()
+
+
+def test_no_capture_is_made_of_a_capture(good: str) -> None:
+    run(app, ["trace", "pcap", good])
+    capture = Path(good).with_suffix(".pcapng")
+    before = capture.read_bytes()
+    result = run(app, ["trace", "pcap", str(capture)])
+    assert result.exit_code == 2
+    assert "a capture already" in result.stderr
+    assert capture.read_bytes() == before

@@ -9,10 +9,11 @@ import typer
 
 from hlc_sim.cli.app import app as hlc
 from hlc_sim.cli.errors import Exit
+from hlc_sim.config.keys import field_notes
 from pki.cli import Exit as PKIExit
 from pki.cli import app as v2g_pki
 
-from .markdown import field_notes, prose, table
+from .markdown import prose, table
 
 
 def pages() -> Iterator[tuple[str, str]]:

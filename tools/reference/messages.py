@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from msgspec import Meta
 from msgspec.structs import FieldInfo, fields
 
+from hlc_sim.config.keys import field_notes
 from iso15118.exi.schema import Kind
 from iso15118.messages.common_types import RationalNumber
 from iso15118.messages.declare import ENUMERATION_NAMES, Node, Occurs, OneOf, SimpleElement, Unit
@@ -17,7 +18,7 @@ from iso15118.messages.derive import global_declaration, simple_type
 from iso15118.messages.schema_sets import SchemaSet, classes_of, modules_of
 from iso15118.v2gtp import PayloadType
 
-from .markdown import field_notes, prose, table
+from .markdown import prose, table
 
 _HEAD = ("Field", "Element", "Type", "Unit", "Occurs", "")
 
