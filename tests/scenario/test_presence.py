@@ -137,4 +137,4 @@ def test_a_station_that_offers_another_security_is_not_spoken_to(monkeypatch: py
     monkeypatch.setattr(sdp, "discover", discover)
     verdict = trio.run(run, library()["points-12"], NetworkSECC(interface="lo"))
     assert verdict.result is Result.INCONCLUSIVE
-    assert verdict.reasons == ["SECC on lo: the SECC at [::1]:50000 offers TLS"]
+    assert verdict.reasons == ["SECC on lo: the SECC at [::1]:50000 offers TLS, and none was asked for"]
