@@ -1,4 +1,4 @@
-"""The Python blocks of a page pass mypy --strict together, as they run together."""
+"""The Python blocks of a page pass mypy --strict together, as they run together; so do the examples."""
 
 from __future__ import annotations
 
@@ -24,5 +24,6 @@ def test_the_python_examples_are_typed(tmp_path: Path, pytestconfig: pytest.Conf
     cache = pytestconfig.cache.mkdir("mypy") if pytestconfig.cache is not None else tmp_path / "cache"
     command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
     command += ["--cache-dir", str(cache), *map(str, sorted(tmp_path.glob("*.py")))]
+    command += map(str, (ROOT / "examples").glob("*.py"))
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
