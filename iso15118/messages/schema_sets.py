@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import cache
 from importlib import import_module
 from types import ModuleType
+from typing import Never
 
 from ..exi.schema import Schema
 from . import derive
@@ -26,6 +27,10 @@ class SchemaSet(StrEnum):
     ISO20_ACDP = "iso20_acdp"
     ISO20_WPT = "iso20_wpt"
     XMLDSIG = "xmldsig"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Never:
+        raise ValueError(f"{value!r} is no schema set; there are {', '.join(cls)}")
 
 
 _MODULES: dict[SchemaSet, tuple[str, ...]] = {

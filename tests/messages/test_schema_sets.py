@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from iso15118 import exi
 from iso15118.exi.grammar import fragment_elements
 from iso15118.exi.schema import ComplexType, QName
 from iso15118.messages import SchemaSet, ac, acdp, common, common_types, dc, schema_of, schema_set_of, xmldsig
@@ -95,3 +96,8 @@ def test_bpt_in_ac_adds_to_the_plain_mode() -> None:
     inherited = complex_type(base).content.particles
     assert complex_type(derived).content.particles[: len(inherited)] == inherited
     assert complex_type(derived).base is complex_type(base)
+
+
+def test_a_name_that_is_no_schema_set_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="'iso20_xx' is no schema set; there are sap, iso20_common"):
+        exi.decode(b"\x80", "iso20_xx")
