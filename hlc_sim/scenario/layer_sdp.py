@@ -21,6 +21,7 @@ from ..transport.sdp import LARGEST_DATAGRAM
 from . import edit
 from .discovery import Answering, Asking
 from .model import Outcome, Scenario, Verdict
+from .no_target import Unreached
 from .runner import fail
 from .settings import SDPSettings
 from .targets import NoTarget, Target
@@ -49,7 +50,7 @@ async def _play_evcc(scenario: Scenario, target: Target, verdict: Verdict) -> No
         try:
             line = await target.asking(nursery, scenario)
         except OSError as error:
-            raise NoTarget(f"{target.name}: {error}") from error
+            raise Unreached(f"{target.name}: {error}") from error
         with closing(line):
             await _ask(scenario, target, line, verdict)
         nursery.cancel_scope.cancel()
@@ -200,7 +201,7 @@ async def _play_secc(scenario: Scenario, target: Target, verdict: Verdict) -> No
         try:
             line = await target.answering(nursery, scenario)
         except OSError as error:
-            raise NoTarget(f"{target.name}: {error}") from error
+            raise Unreached(f"{target.name}: {error}") from error
         with closing(line):
             port = await _be_asked(scenario, target, line, seen)
         nursery.cancel_scope.cancel()
@@ -226,7 +227,7 @@ async def _be_asked(scenario: Scenario, target: Target, line: Answering, seen: _
             while not seen.requests:
                 await trio.sleep(0.01)
         if not seen.requests:
-            raise NoTarget(f"{target.name}: no SDP request within {target.patience:g} s")
+            raise Unreached(f"{target.name}: no SDP request within {target.patience:g} s")
         with trio.move_on_after(scenario.expect.within):
             while seen.connected is None:
                 await trio.sleep(0.01)

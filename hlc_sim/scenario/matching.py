@@ -19,15 +19,16 @@ from iso15118.session.events import Role
 from iso15118.slac import EvseSlacConfig, EvSlacConfig, Mac, SimulatedLine, SlacMatch, Validation
 from iso15118.slac import messages as m
 
+from ..groups import sole
 from ..powerline.attach import RunningPowerline
 from ..powerline.attacks import Attacker, Permit, attacker
 from ..powerline.families import family
 from ..powerline.link import EthernetLink
-from ..powerline.matching import Slac, SlacFailed, ev_slac, evse_slac
+from ..powerline.matching import NoModem, Slac, SlacFailed, ev_slac, evse_slac
 from ..powerline.simulated import Powerline
 from ..powerline.wire import MalformedMme, build, parse
 from .model import Scenario
-from .no_target import NoTarget
+from .no_target import NoTarget, Unreached
 from .settings import SLAC_MESSAGES, SLACSettings, SLACStep
 
 EV, EVSE, THIRD = (bytes.fromhex(text) for text in ("020000000e01", "0200000005e1", "020000000bad"))
@@ -286,6 +287,14 @@ class _OnInterface:
         return made
 
     async def _match(self, settings: SLACSettings | None, seconds: float) -> Matching:
+        try:
+            return await self._over_modem(settings, seconds)
+        except (OSError, BaseExceptionGroup) as error:
+            if isinstance(cause := sole(error), OSError | NoModem):  # that is not the device's
+                raise Unreached(f"{self.interface}: {cause}") from error
+            raise
+
+    async def _over_modem(self, settings: SLACSettings | None, seconds: float) -> Matching:
         from ..powerline.rawsocket import RawLink
 
         async with trio.open_nursery() as nursery:

@@ -234,6 +234,7 @@ def test_the_sockets_of_a_vehicles_discovery_are_closed(monkeypatch: pytest.Monk
         port = free.getsockname()[1]
     device = NetworkEVCC("lo", sdp_port=port, patience=0.01)
     verdict = trio.run(run, library()["secc-sdp-good"], device)
+    assert verdict.unreached
     assert verdict.reasons == ["EVCC on lo: no SDP request within 0.01 s"]
     sockets = [opened[0].datagrams, *(listener.socket for listener in opened[0].listeners)]
     assert [item.fileno() for item in sockets] == [-1, -1, -1]

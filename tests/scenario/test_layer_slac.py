@@ -7,11 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import trio
 
 pytest.importorskip("scapy")
 
+from hlc_sim.powerline import rawsocket
 from hlc_sim.powerline.attacks_matched import ATTACKS
 from hlc_sim.scenario import Result, SimulatedEVCC, SimulatedSECC, library
+from hlc_sim.scenario.matching import EV
+from hlc_sim.scenario.targets import NetworkEVCC, NetworkSECC
 from iso15118.session.events import Role
 from iso15118.slac import Timing
 from iso15118.slac import messages as m
@@ -158,3 +162,43 @@ def test_a_vehicle_that_matches_at_any_distance() -> None:
     far = SimulatedEVCC(slac={"signalattn_direct": 200.0, "signalattn_indirect": 200.0})
     assert play(library()["secc-slac-attenuation-120-db"], far).result is Result.FAIL
     assert play(library()["secc-slac-validation-failure"], far).result is not Result.PASS
+
+
+class Silent:
+    """An interface without a modem."""
+
+    mac = EV
+
+    def __init__(self, interface: str) -> None:
+        pass
+
+    def send(self, frame: bytes) -> None:
+        pass
+
+    async def receive(self) -> bytes:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    def close(self) -> None:
+        pass
+
+
+def forbidden(interface: str) -> None:
+    raise PermissionError("raw sockets need root")
+
+
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [(Silent, "no Green PHY modem answers on this link"), (forbidden, "raw sockets need root")],
+)
+@pytest.mark.parametrize(
+    ("name", "device"), [("slac-good", NetworkSECC), ("secc-slac-good", NetworkEVCC)], ids=["secc", "evcc"]
+)
+def test_an_interface_without_a_modem_is_no_fault_of_the_device(
+    name: str, device: Any, link: Any, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rawsocket, "RawLink", link)
+    verdict = play(library()[name], device(interface="eth1"))
+    assert verdict.result is Result.INCONCLUSIVE
+    assert verdict.unreached
+    assert verdict.reasons == [f"eth1: {reason}"]

@@ -71,7 +71,7 @@ def test_what_runs_in_the_background_has_time_to_switch_off(tmp_path: Path) -> N
     done = tmp_path / "off"
 
     async def main() -> None:
-        relay = f"trap 'sleep 0.3; echo off > {done}; exit' TERM; echo on; while :; do sleep 0.05; done"
+        relay = f"trap 'sleep 0.1; echo off > {done}; exit' TERM; echo on; while :; do sleep 0.05; done"
         trigger = Trigger(f"({relay}) &")
         async with trio.open_nursery() as nursery:
             await nursery.start(trigger.run, {})

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 
 def relaxed(config: StationConfig) -> Station:
-    config.timers = "relaxed"
-    return Station(config.session(), lambda: config.charger(0.0))
+    patient = replace(config, timers="relaxed")  # the library's own stays as it is
+    return Station(patient.session(), lambda: patient.charger(0.0))
 
 
 def test_a_station_that_waits_sixty_seconds_in_the_loop() -> None:
