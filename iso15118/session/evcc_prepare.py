@@ -20,6 +20,7 @@ from .evcc_schedule import Plan, PlanRequest, plan
 from .evcc_setup import Setup
 from .evcc_steps import Abort, Exchange
 from .events import Severity
+from .schedules import anchored, covers
 from .services import Family, MobilityNeedsMode, Pricing
 from .values import ACLimits, DCLimits, MobilityNeeds, total
 from .vehicle import Supply
@@ -182,24 +183,17 @@ class Preparation(Setup):
         )
 
     def _current(self, item: common.ScheduleTuple, now: float) -> common.ScheduleTuple:
-        """The tuple as it is, or from now on if its schedule does not cover the present: some stacks anchor
-        at 0.
-        """
+        """The tuple as it is, or from now on if its schedule does not cover the present."""
         power = item.charging_schedule.power_schedule
-        seconds = sum(entry.duration for entry in power.power_schedule_entries.power_schedule_entry)
-        if power.time_anchor - 1 <= now < power.time_anchor + seconds:
+        if covers(power, now):
             return item
+        seconds = sum(entry.duration for entry in power.power_schedule_entries.power_schedule_entry)
         self.deviation(
             f"schedule tuple {item.schedule_tuple_id} runs from {power.time_anchor} for {seconds} s",
             "a schedule that covers the present; taken from now on",
             message=common.ScheduleExchangeRes,
         )
-        discharging = item.discharging_schedule
-        return common.ScheduleTuple(
-            schedule_tuple_id=item.schedule_tuple_id,
-            charging_schedule=_from(item.charging_schedule, int(now)),
-            discharging_schedule=None if discharging is None else _from(discharging, int(now)),
-        )
+        return anchored(item, int(now))
 
     def check_tuples(self, tuples: Sequence[common.ScheduleTuple]) -> None:
         ids = [item.schedule_tuple_id for item in tuples]
@@ -346,15 +340,3 @@ class Preparation(Setup):
         self.vehicle.supply(self.now, Supply(voltage=voltage, current=0.0))
         return voltage
 
-
-def _from(schedule: common.ChargingSchedule, anchor: int) -> common.ChargingSchedule:
-    power = schedule.power_schedule
-    return common.ChargingSchedule(
-        power_schedule=common.PowerSchedule(
-            time_anchor=anchor,
-            available_energy=power.available_energy,
-            power_tolerance=power.power_tolerance,
-            power_schedule_entries=power.power_schedule_entries,
-        ),
-        price_schedule=schedule.price_schedule,
-    )

@@ -164,6 +164,24 @@ def power_at(entries: Sequence[Entry], time: float) -> PerPhase | None:
     return next((entry.power for entry in entries if entry.start <= time < entry.end), None)
 
 
+def covers(schedule: common.PowerSchedule, now: float) -> bool:
+    """Whether an interval holds `now`, Unix s; 1 s before the first is well enough."""
+    seconds = sum(entry.duration for entry in schedule.power_schedule_entries.power_schedule_entry)
+    return schedule.time_anchor - 1 <= now < schedule.time_anchor + seconds
+
+
+def anchored(item: common.ScheduleTuple, anchor: int) -> common.ScheduleTuple:
+    """The tuple with its power schedules from `anchor`, Unix s: some stacks anchor at 0."""
+    charging, discharging = item.charging_schedule, item.discharging_schedule
+    moved = replace(charging.power_schedule, time_anchor=anchor)
+    if discharging is not None:
+        back = replace(discharging.power_schedule, time_anchor=anchor)
+        discharging = replace(discharging, power_schedule=back)
+    return replace(
+        item, charging_schedule=replace(charging, power_schedule=moved), discharging_schedule=discharging
+    )
+
+
 def fit(schedule: common.PowerSchedule, max_points: int) -> common.PowerSchedule:
     """The schedule in at most `max_points` entries [V2G20-1056]: neighbours join under the lower ceiling,
     those first that lose the least energy.

@@ -15,7 +15,7 @@ from iso15118.messages.app_protocol import (
     SupportedAppProtocolReq,
     SupportedAppProtocolRes,
 )
-from iso15118.messages.common_types import EVSENotification, EVSEStatus
+from iso15118.messages.common_types import EVSENotification, EVSEStatus, RationalNumber
 from iso15118.session.judge import RULES
 from iso15118.session.judge.timing import NOT_VISIBLE
 from iso15118.session.timers import TIMERS
@@ -61,6 +61,20 @@ def test_a_timer_runs_on_the_clock_of_its_owner() -> None:
     recording = ac_base()
     recording.repeat("ScheduleExchangeReq", 3, 20.1)
     assert set(check(recording.events()).counts) == {"timer.V2G_SECC_Ongoing_Performance_Time"}
+
+
+@pytest.mark.parametrize(("watts", "found"), [(3500, set()), (9000, {"power.profile-excess"})])
+def test_a_schedule_anchored_at_zero_holds_from_the_beginning_of_the_profile(
+    watts: int, found: set[str]
+) -> None:
+    recording = ac_base()
+    offered = recording.message("ScheduleExchangeRes", 1).control_mode.schedule_tuple[0].charging_schedule
+    offered.power_schedule.time_anchor = 0
+    entries = recording.message("PowerDeliveryReq").ev_power_profile.ev_power_profile_entries
+    entries.ev_power_profile_entry[0].power = RationalNumber.of(watts)
+    if found:
+        recording.fail("PowerDeliveryRes", "FAILED_EVPowerProfileInvalid")
+    assert set(check(recording.events()).counts) == found
 
 
 def test_a_wish_to_end_counts_behind_one_that_leaves_the_loop_running() -> None:

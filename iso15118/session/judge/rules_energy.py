@@ -13,7 +13,7 @@ from ...messages.common_types import (
     RationalNumber,
 )
 from ..events import Severity
-from ..schedules import check_profile, price_problems
+from ..schedules import anchored, check_profile, covers, price_problems
 from ..services import BPTChannel
 from .context import Context
 from .model import Fault, on_request, on_response
@@ -274,11 +274,15 @@ def selected_tuple(context: Context, request: common.PowerDeliveryReq) -> Iterat
 
 @on_request("power.profile-excess", "PowerDeliveryReq", refusal="FAILED_EVPowerProfileInvalid")
 def profile_excess(context: Context, request: common.PowerDeliveryReq) -> Iterator[Fault]:
-    """The EV's power profile stays within the schedule it has chosen."""
+    """The EV's power profile stays within the schedule it has chosen; one that does not cover the present
+    holds from the profile's beginning.
+    """
     chosen = _selected(request)
     offer = (context.tuples or {}).get(chosen) if chosen is not None else None
     if offer is None or request.ev_power_profile is None:
         return
+    if not covers(offer.charging_schedule.power_schedule, request.header.timestamp):
+        offer = anchored(offer, request.ev_power_profile.time_anchor)
     confirmed = getattr(request.ev_power_profile.control_mode, "power_tolerance_acceptance", None)
     tolerant = confirmed == common.PowerToleranceAcceptance.PowerToleranceConfirmed
     for excess in check_profile(request.ev_power_profile, offer, with_tolerance=tolerant):
