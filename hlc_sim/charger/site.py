@@ -35,6 +35,15 @@ class Slot:
     level: int = 1
     """Price level, smaller is cheaper."""
 
+    def __post_init__(self) -> None:
+        if not (self.duration > 0 and math.isfinite(self.duration)):
+            raise ValueError(f"plan duration is {self.duration} s, must be greater than 0")
+        for name in ("charge", "discharge"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"plan {name} is {getattr(self, name)} W, must be 0 or a magnitude")
+        if not 0 <= self.level <= 255:
+            raise ValueError(f"plan level is {self.level}, must be between 0 and 255")
+
 
 @dataclass(slots=True)
 class Site:
@@ -69,6 +78,12 @@ class Site:
     """What the site itself consumes; an island's share that a grid-forming vehicle must cover."""
     delivering: set[int] = field(default_factory=set, init=False)
     """Outlets that are connected, by identity."""
+
+    def __post_init__(self) -> None:
+        if not self.plan:
+            raise ValueError("plan has no entry")
+        if len(self.currency) != 3:
+            raise ValueError(f"currency is {self.currency!r}, must be the three letters of ISO 4217")
 
     def share(self, outlet: int) -> float:
         """Power of the grid connection that one outlet may use."""

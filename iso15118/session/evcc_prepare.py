@@ -339,4 +339,3 @@ class Preparation(Setup):
         voltage = float(response.evse_present_voltage)
         self.vehicle.supply(self.now, Supply(voltage=voltage, current=0.0))
         return voltage
-

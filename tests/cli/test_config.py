@@ -111,6 +111,18 @@ def test_defaults_need_no_file() -> None:
         (VehicleConfig, "[driver]\nv2x_range = [1]", "f.toml: driver.v2x_range: 2 values are needed, not 1"),
         (StationConfig, "modes = ['dc', 'tram']", "f.toml: modes is 'tram', must be one of"),
         (StationConfig, "[site.plan]", "f.toml: site.plan"),
+        (
+            StationConfig,
+            "[[site.plan]]\nduration = -5.0",
+            "f.toml: site.plan[0]: plan duration is -5.0 s, must be greater than 0",
+        ),
+        (
+            StationConfig,
+            "[[site.plan]]\nduration = 60.0\ndischarge = -1.0",
+            "f.toml: site.plan[0]: plan discharge is -1.0 W, must be 0 or a magnitude",
+        ),
+        (StationConfig, "site.plan = []", "f.toml: site: plan has no entry"),
+        (StationConfig, "site.currency = 'EURO'", "f.toml: site: currency is 'EURO', must be the three"),
         (StationConfig, "a = ", "f.toml: not TOML: "),
         (StationConfig, "[[energy]]\nservice = 'DC'", "f.toml: energy[0]: control is missing"),
         (StationConfig, "modes = []", "f.toml: modes: at least one energy service is needed"),
