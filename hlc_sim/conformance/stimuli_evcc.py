@@ -365,4 +365,5 @@ def schedules() -> Iterator[Case]:
             message="ScheduleExchangeRes",
             mode="dc",
             control="scheduled",
+            station=StationConfig(timers="relaxed"),  # has its schedule at once: no poll is spoilt instead
         )

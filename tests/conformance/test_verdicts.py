@@ -227,6 +227,12 @@ def test_a_car_that_never_leaves_a_strange_schedule_fails(monkeypatch: pytest.Mo
         assert play(suite()[name]).result is Result.FAIL, name
 
 
+def test_a_strange_schedule_is_the_one_that_the_car_gets() -> None:
+    """Not that of an answer Ongoing, which nobody reads."""
+    result = play(suite()["EVCC.values.schedule-duration-zero"])
+    assert sum("ScheduleExchangeRes" in line for line in result.log) == 1
+
+
 def test_a_crash_on_our_side_is_not_held_against_a_device_on_the_network(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
