@@ -15,7 +15,7 @@ from ..charger import IsolationMonitor, Outlet, Site
 from ..config.station import StationConfig
 from ..scenario.model import Do, Step
 from .elements import numbers, omissible
-from .making import CONTINUES, FOREIGN, NEVER, SURVIVES, ends, make, places, replace, values_of
+from .making import CONTINUES, FOREIGN, MODE, NEVER, SURVIVES, ends, make, places, replace, values_of
 from .model import Case, Group
 from .way import FAMILIES
 
@@ -335,8 +335,14 @@ def bounds() -> Iterator[Case]:
                 message=element.message,
                 family=element.family,
                 control=element.control,
+                station=_at_once(element.family) if element.message == "ScheduleExchangeRes" else None,
                 thorough=not typical,
             )
+
+
+def _at_once(family: Family | None = None) -> StationConfig:
+    """A station that has its schedule at once: what is spoilt is no answer Ongoing, which nobody reads."""
+    return StationConfig(modes=(MODE[family or Family.DC],), timers="relaxed")
 
 
 def schedules() -> Iterator[Case]:
@@ -365,5 +371,5 @@ def schedules() -> Iterator[Case]:
             message="ScheduleExchangeRes",
             mode="dc",
             control="scheduled",
-            station=StationConfig(timers="relaxed"),  # has its schedule at once: no poll is spoilt instead
+            station=_at_once(),
         )
