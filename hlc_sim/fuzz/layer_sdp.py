@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from iso15118.session.events import Role
@@ -11,12 +11,13 @@ from iso15118.session.events import Role
 from ..scenario.model import Outcome
 from ..scenario.settings import ENDPOINT
 from .octets import Octets, Volley, mutated
-from .saved import quoted
 
 _TLS, _NONE = 0x00, 0x10
 _REQUESTS = (bytes.fromhex("01fe9000000000020000"), bytes.fromhex("01fe9000000000021000"))
 """For TLS, and for a port without."""
 _HEAD = bytes.fromhex("01fe900100000014")
+_MIXED = 5
+"""Cases of which one may have datagrams of both kinds."""
 _WIRELESS = bytes.fromhex("01fe90020000003d0000000101") + b"ZZ00000".ljust(20, b"\0") + bytes(36)
 
 
@@ -29,6 +30,7 @@ class Discovery(Octets):
     layer: str = "sdp"
     sound: str = "Takes only what is a request or an answer for one, and the correct one that follows."
     sizes: tuple[int, ...] = (1, 1, 2, 4, 16)
+    health_every: int = 10
 
     def correct(self) -> Sequence[bytes]:
         return _REQUESTS if self.tests is Role.SECC else (_response(_TLS), _response(_NONE))
@@ -36,13 +38,14 @@ class Discovery(Octets):
     def place(self, rng: Random, correct: Sequence[bytes]) -> int:
         return 0
 
-    def made(self, rng: Random, correct: Sequence[bytes], at: int) -> bytes:
-        data = self._made(rng, rng.choice(correct), correct)
-        while self.tests is Role.SECC and data in correct:  # its answer would hide one to another datagram
-            data = self._made(rng, rng.choice(correct), correct)
-        return data
+    def case(self, seed: int, number: int) -> Volley:
+        """A datagram meant for the device hides what it makes of the others: most volleys have none."""
+        volley = super().case(seed, number)
+        wrong = tuple(frame for frame in volley.frames if not self._meant(frame))
+        return replace(volley, frames=wrong) if wrong and number % _MIXED else volley
 
-    def _made(self, rng: Random, original: bytes, correct: Sequence[bytes]) -> bytes:
+    def made(self, rng: Random, correct: Sequence[bytes], at: int) -> bytes:
+        original = rng.choice(correct)
         match rng.randrange(8):
             case 0:
                 return original
@@ -60,18 +63,16 @@ class Discovery(Octets):
 
     def table(self, volley: Volley) -> str:
         key = "send" if self.tests is Role.SECC else "answers"
-        return f"{{ {key} = [{', '.join(quoted(frame.hex()) for frame in volley.frames)}] }}"
+        datagrams = ", ".join(f'"{frame.hex()}"' for frame in volley.frames)
+        return f"{{ {key} = [{datagrams}] }}"
 
     def outcome(self, volley: Volley) -> Outcome:
         """What is neither a request nor an answer is ignored; of others the device may make what it likes."""
+        return Outcome.SURVIVES if any(map(self._meant, volley.frames)) else Outcome.IGNORES
+
+    def _meant(self, data: bytes) -> bool:
+        """The octets say whether it is a request; or an answer: one address, a port, a security, TCP."""
         if self.tests is Role.SECC:
-            meant = any(frame in _REQUESTS for frame in volley.frames)
-        else:
-            meant = any(map(_usable, volley.frames))
-        return Outcome.SURVIVES if meant else Outcome.IGNORES
-
-
-def _usable(data: bytes) -> bool:
-    """The octets say whether it is an answer: one address, a port, a security that there is, TCP."""
-    whole = len(data) == 28 and data[:8] == _HEAD
-    return whole and data[24:26] != b"\0\0" and data[26] in (_TLS, _NONE) and data[27] == 0
+            return data in _REQUESTS
+        whole = len(data) == 28 and data[:8] == _HEAD
+        return whole and data[24:26] != b"\0\0" and data[26] in (_TLS, _NONE) and data[27] == 0
