@@ -41,6 +41,8 @@ class ConnectionReport:
     peer: str
     ended: str = ""
     """Why it ended, in words."""
+    error: Exception | None = None
+    """An internal error of the station."""
     clean: bool = False
     """It ended as the standard has it: after SessionStop or a refusal of ours, without fault of the peer."""
     closed_by: Role | None = None
@@ -95,8 +97,8 @@ class Station:
         report = ConnectionReport(peer)
         try:
             await self._serve(stream, report)
-        except Exception:
-            report.ended = "internal error"
+        except Exception as error:
+            report.ended, report.error = "internal error", error
             log.exception("%s: internal error, connection closed", peer)
             await trio.aclose_forcefully(stream)
         finally:

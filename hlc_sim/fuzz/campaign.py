@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ CREATE TABLE IF NOT EXISTS findings (
     seen INTEGER NOT NULL, found TEXT NOT NULL, smallest TEXT, scenario TEXT
 ) STRICT;
 """
-_VERSION = "2"
+_VERSION = "3"
 """Of the cases: another one makes others of the same seed."""
 
 
@@ -170,7 +171,8 @@ class Campaign:
         ).fetchall()
         subject = self.subject
         for key, text, number, found in rows:
-            smallest = minimise(subject.load(found), key, subject.smaller, subject.run)
+            run = partial(subject.run, thorough=True)
+            smallest = minimise(subject.load(found), key, subject.smaller, run)
             name = f"fuzz-{subject.name.lower().replace('/', '-').partition(' ')[0]}-{self.seed}-{number}"
             saved = subject.saved(name, text, smallest)
             with self._transaction():

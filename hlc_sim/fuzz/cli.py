@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from iso15118.session.events import Role
 
     from .campaign import Campaign
+    from .lower import Named
     from .subject import Subject
 
 _SHOWN = 10
@@ -66,13 +68,7 @@ def fuzz(
     ] = 60.0,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="Write each finding there as a file to play."),
-    ] = None,
-    play: Annotated[
-        Path | None,
-        typer.Option(
-            "--play", metavar="FILE.json", help="Play one saved finding of a lower layer, no campaign."
-        ),
+        typer.Option("--output", metavar="DIR", help="Write each finding there as a scenario file."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, send nothing.")] = False,
     *,
@@ -83,7 +79,11 @@ def fuzz(
 
     Nothing is sent to any address or interface but the one named. A campaign that was stopped goes on with
     the same command. What is found is kept once for each defect, made small where that costs nothing, and
-    with --output written as a file: a scenario for `hlc scenario run --file`, or one for --play.
+    with --output written as a scenario for `hlc scenario run --file`.
+
+    Below the messages a case is followed by a correct exchange, which the device must bear: at layer tls a
+    handshake, with --pki, else a hello. At layer slac a station begins a matching only with its control pilot
+    in state B, anew for each matching; one without a control pilot always does.
 
     hlc fuzz secc --against simulator --cases 10000 --jobs 2
 
@@ -92,13 +92,15 @@ def fuzz(
     hlc fuzz evcc --iface eth1 --trigger './plug-in.sh' --cases 200
 
     hlc fuzz secc --iface eth1 --layer sdp --cases 500
+
+    hlc fuzz evcc --iface eth1 --trigger './plug-in.sh' --layer tls --cases 200
     """
     from ..cli.errors import readable, stop
 
     with readable():
         if (against is None) == (iface is None):
             stop("say whom: --against simulator, --against HOST:PORT, or --iface")
-        if cases is None and seconds is None and play is None:
+        if cases is None and seconds is None:
             stop("say how much: --cases or --seconds")
         where = Where(against, iface, trigger, rate, recovery, settings)
         if jobs > 1 and where.device:
@@ -107,10 +109,9 @@ def fuzz(
             stop("--seeds are payloads of messages: they belong to --layer v2g")
         tests = side.role
         subject = _subject(tests, layer, where, seeds or [], None if dry_run else credentials)
-        if play is not None:
-            _play(subject, play)
-            return
         typer.echo(_plan(subject, where, cases, seconds, campaign, seed), err=True)
+        for line in _needs(tests, layer, trigger, credentials) if where.device else ():
+            typer.echo(line, err=True)
         if dry_run:
             for number in range(min(cases or _SHOWN, _SHOWN)):
                 typer.echo(f"case {number}: {subject.line(subject.case(seed, number))} to {where}")
@@ -153,6 +154,16 @@ def _plan(
     return f"{subject.name} at {where}: cases of seed {seed} {much}{pace}; kept in {file}"
 
 
+def _needs(tests: Role, layer: Layer, trigger: str | None, credentials: Credentials) -> Iterator[str]:
+    """What a device must have for each case that we cannot see to, and what we cannot do."""
+    if layer is Layer.slac:
+        yield "the station needs its control pilot in state B for each matching, unless it has none"
+    if layer is Layer.tls and credentials.pki is None:
+        yield "without --pki a hello is all that must be answered; cases within a connection are passed over"
+    if tests is tests.EVCC and trigger is None:
+        yield "the car must connect again for each session: --trigger COMMAND plugs it in"
+
+
 def _run(work: Campaign, cases: int | None, seconds: float | None, output: Path | None) -> None:
     from ..cli.errors import Exit, stop
     from ..scenario.targets import NoTarget
@@ -178,39 +189,18 @@ def _run(work: Campaign, cases: int | None, seconds: float | None, output: Path 
     findings = work.findings()
     typer.echo(f"{work.cases} cases, {len(findings)} findings, {growth} KiB more memory")
     device = getattr(work.subject, "device", None)
+    if skipped := getattr(device, "passed", 0):
+        typer.echo(f"{skipped} cases did not come about", err=True)
     for profile, why in getattr(device, "unusable", {}).items():
         typer.echo(f"passed over, as the device does not serve it: {profile} ({why})", err=True)
     for found, kind, text, number, seen in findings:
         typer.echo(f"{kind}: case {number}, {seen} times: {text}  [{found}]")
     if output is not None:
-        write_findings(work.scenarios(), work.subject.suffix, output)
+        write_findings(work.scenarios(), output)
     work.close()
     if gone:
         stop(gone)
     if findings:
-        raise typer.Exit(Exit.FAILED)
-
-
-def _play(subject: Subject[Any], file: Path) -> None:
-    """One saved case of a lower layer."""
-    import json
-
-    from ..cli.errors import Exit, stop
-
-    text = file.read_text(encoding="utf-8")
-    try:
-        said = json.loads(text)
-        name = f"{said['tests']}/{said['layer']}"
-        case = subject.load(text) if name == subject.name else None
-    except (ValueError, KeyError, TypeError) as error:
-        stop(f"{file}: no saved case: {error!r}")
-    if case is None:
-        stop(f"{file}: a case for {name}, not for {subject.name}")
-    problems = subject.run(case)
-    for problem in problems:
-        typer.echo(f"{problem.kind}: {problem.text}  [{problem.key}]")
-    typer.echo(f"{len(problems)} findings")
-    if problems:
         raise typer.Exit(Exit.FAILED)
 
 
@@ -226,41 +216,40 @@ def _subject(
 
     from ..cli.errors import stop
 
-    needed = {  # (layer, side): how a device is named
-        (Layer.v2g, Role.SECC): "either",
-        (Layer.v2g, Role.EVCC): "--iface",
-        (Layer.sdp, Role.SECC): "--iface",
-        (Layer.tls, Role.SECC): "--against",
-    }.get((layer, tests))
+    secc = tests is Role.SECC
     if where.device:
-        if needed is None:
-            stop(f"{tests.value} at layer {layer.value}: only the simulated one can be fuzzed")
-        if needed == "--iface" and where.iface is None:
+        if layer is Layer.slac and not secc:
+            stop("EVCC at layer slac: only the simulated one can be fuzzed, a car begins a matching at will")
+        if where.iface is None and (layer in (Layer.sdp, Layer.slac) or not secc):
             stop(f"{tests.value} at layer {layer.value}: name it by --iface")
-        if needed == "--against" and where.against is None:
-            stop(f"{tests.value} at layer {layer.value}: name it by --against HOST:PORT")
-    live = where.device and credentials is not None
+    live = credentials if where.device else None
     match layer:
         case Layer.v2g:
-            return _messages(tests, where, seeds, credentials if live else None)
+            return _messages(tests, where, seeds, live)
         case Layer.sdp:
-            from .layer_sdp import Discovery, Server
+            from .layer_sdp import Discovery
 
-            assert not live or where.iface is not None
-            return Discovery(tests, Server(where.iface or "", where.rate) if live else None)
+            return Discovery(tests, _named(tests, where, live, 1))
         case Layer.slac:
             from .layer_slac import Matching
 
-            return Matching(tests)
+            return Matching(tests, _named(tests, where, live, 2))
         case Layer.tls:
-            from ..cli.common import host_and_port
             from .layer_tls import Records
-            from .layer_tls import Server as TLSServer
 
-            if not live:
-                return Records(tests)
-            assert where.against is not None
-            return Records(tests, TLSServer(host_and_port(where.against), where.rate, where.recovery))
+            return Records(tests, _named(tests, where, live, 2))
+
+
+def _named(tests: Role, where: Where, credentials: Credentials | None, sessions: int) -> Named | None:
+    """The device below the messages; a case takes so many sessions."""
+    if credentials is None:
+        return None
+    from ..scenario.device import Device
+    from .lower import Named
+
+    device = Device(where.against, where.iface, where.trigger)
+    device.secure(credentials, needed=False)
+    return Named(device.target(tests), where.rate, where.recovery, sessions)
 
 
 def _messages(

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import time
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from random import Random
-from typing import TYPE_CHECKING
 
-import trio
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from trio.testing import MockClock, memory_stream_pair
 
 from iso15118.security.tls_profile import ISO_20, Group
 from iso15118.session.events import Role
 
-from ..scenario.targets import NoTarget
-from ..transport import tcp
-from .octets import Octets, Volley, mutated
-from .problem import Problem
-
-if TYPE_CHECKING:
-    from ..transport.tls import TLSConfig
+from ..scenario.settings import HELLO_ID
+from .octets import Octets, Volley, hexes, mutated
 
 _HANDSHAKE, _ALERT, _CHANGE, _DATA = 22, 21, 20, 23
-_SESSION_ID = b"\xa5" * 32
-"""In a ServerHello it stands for the one of the ClientHello."""
-_PATIENCE = 30.0
-"""s for a handshake that is not going on."""
-_HEALTH_EVERY = 25
-"""Cases of which one is followed by a whole handshake."""
-_KEEPS = 0.5
-"""s that a device is listened to after each frame."""
 
 
 def record(kind: int, payload: bytes, version: int = 0x0303) -> bytes:
@@ -81,7 +63,7 @@ class Hello:
     tests: Role
     version: int = 0x0303
     random: bytes = bytes(range(32))
-    session_id: bytes = _SESSION_ID
+    session_id: bytes = HELLO_ID
     suites: tuple[int, ...] = (0x1302, 0x1303)
     compression: bytes = b"\x00"
     extensions: tuple[tuple[int, bytes], ...] = ()
@@ -111,6 +93,8 @@ def hello(tests: Role) -> Hello:
 @dataclass
 class Records(Octets):
     layer: str = "tls"
+    sound: str = "Breaks the handshake or the connection off, and takes the next, correct handshake."
+    health_every: int = 25
 
     def correct(self) -> Sequence[bytes]:
         """In place of the hello, after it, and within the connection."""
@@ -122,6 +106,9 @@ class Records(Octets):
         return rng.choices(range(3), (70, 26, 4))[0]  # a connection takes two keys
 
     def made(self, rng: Random, correct: Sequence[bytes], at: int) -> bytes:
+        return self._made(rng, correct, at) or b"\x16"
+
+    def _made(self, rng: Random, correct: Sequence[bytes], at: int) -> bytes:
         if at == 0 and rng.random() < 0.6:
             return _framed(rng, _wrong_hello(rng, self.tests).message())
         if rng.random() < 0.5:
@@ -142,11 +129,15 @@ class Records(Octets):
                 return record(_HANDSHAKE, bytes([rng.choice((1, 2, 11))]) + size + bytes(8))
         return rng.randbytes(rng.choice((1, 5, 100)))
 
-    def own(self, volley: Volley) -> list[Problem]:
-        problems = trio.run(_own, self.tests, volley, clock=MockClock(autojump_threshold=0))
-        if zlib.crc32(b"".join(volley.frames)) % _HEALTH_EVERY == 0:
-            problems += trio.run(_whole, clock=MockClock(autojump_threshold=0))
-        return problems
+    def table(self, volley: Volley) -> str:
+        frames = (*self.correct()[:1], *volley.frames) if volley.at == 1 else volley.frames
+        return f'{{ flight = {self._flight(volley)}, do = "abandon", raw = "{hexes(frames)}" }}'
+
+    def _flight(self, volley: Volley) -> int:
+        """The first of ours, or the first within the connection."""
+        if volley.at < 2:
+            return 1
+        return 3 if self.tests is Role.SECC else 2
 
 
 def _wrong_hello(rng: Random, tests: Role) -> Hello:
@@ -209,170 +200,3 @@ def _framed(rng: Random, message: bytes) -> bytes:
         case 4:
             return record(_HANDSHAKE, message * rng.choice((2, 20)))[: 2**16]
     return record(_HANDSHAKE, message, 0x0301)
-
-
-# -- our own -------------------------------------------------------------------------------------------------
-
-
-@cache
-def _configs() -> dict[Role, TLSConfig]:
-    from pki.hierarchy import Hierarchy
-
-    from ..trust import station_of, vehicle_of
-
-    hierarchy = Hierarchy.mint(seed="fuzz")
-    return {Role.SECC: station_of(hierarchy).tls, Role.EVCC: vehicle_of(hierarchy).tls}
-
-
-async def _own(tests: Role, volley: Volley) -> list[Problem]:
-    """Our side of TLS either fails with a TLSError or, which no case can bring about, succeeds."""
-    from ..transport.tls import secure
-
-    ours, theirs = memory_stream_pair()
-    problems: list[Problem] = []
-    ended = trio.Event()
-
-    async def device() -> None:
-        try:
-            secured = await secure(theirs, _configs()[tests], server_side=tests is Role.SECC)
-            while await secured.receive_some():
-                pass
-            await secured.aclose()
-            if volley.at < 2:
-                problems.append(Problem("accepted", "tls/accepted", "a handshake without keys succeeded"))
-        except trio.BrokenResourceError:
-            pass  # TLSError, or the transport that is closed
-        ended.set()
-
-    with trio.move_on_after(_PATIENCE) as limit:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(device)
-            nursery.start_soon(_play, tests, volley, ours, ended)
-            await ended.wait()
-            nursery.cancel_scope.cancel()
-    if limit.cancelled_caught:
-        problems.append(
-            Problem("hang", f"tls/hang/{tests.value}", "still in the handshake after the peer has closed")
-        )
-    return problems
-
-
-async def _play(tests: Role, volley: Volley, ours: trio.abc.Stream, ended: trio.Event) -> None:
-    from ..transport.tls import secure
-
-    try:
-        session_id = _SESSION_ID
-        if volley.at == 2:
-            other = tests.other
-            await secure(ours, _configs()[other], server_side=other is Role.SECC)
-        elif tests is Role.EVCC:
-            got = bytes(await ours.receive_some())
-            session_id = got[44 : 44 + got[43]] if len(got) > 43 else b""
-        correct = record(_HANDSHAKE, hello(tests).message(), 0x0301)
-        for data in (*((correct,) if volley.at == 1 else ()), *volley.frames):
-            await ours.send_all(data.replace(_SESSION_ID, session_id) if session_id else data)
-            await trio.sleep(0.01)
-        await ours.aclose()
-    except trio.BrokenResourceError:
-        pass  # the device has closed
-
-
-async def _whole() -> list[Problem]:
-    """A handshake as it should be, and an echo."""
-    from ..transport.tls import TLSError, secure
-
-    one, two = memory_stream_pair()
-    echoed, why = b"", "the next connection does not come about"
-
-    async def serve() -> None:
-        stream = await secure(two, _configs()[Role.SECC], server_side=True)
-        await stream.send_all(await stream.receive_some())
-
-    try:
-        with trio.move_on_after(_PATIENCE):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(serve)
-                stream = await secure(one, _configs()[Role.EVCC], server_side=False)
-                await stream.send_all(b"echo")
-                echoed = bytes(await stream.receive_some())
-    except* TLSError as error:
-        why = str(error.exceptions[0])
-    if echoed != b"echo":
-        return [Problem("no recovery", "tls/no recovery", why)]
-    return []
-
-
-# -- a device ------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Server:
-    """The TLS server of an SECC at an address. A hello as it should be decides whether it is well: it must be
-    answered with a ServerHello; no certificate of ours is needed for that.
-    """
-
-    address: tuple[str, int] | tuple[str, int, int, int]
-    rate: float = 1.0
-    recovery: float = 60.0
-    _last: float = field(default=0.0, init=False)
-    _reached: bool = field(default=False, init=False)
-
-    def __call__(self, volley: Volley) -> list[Problem]:
-        time.sleep(max(0.0, self._last + 1 / self.rate - time.monotonic()))
-        self._last = time.monotonic()
-        return trio.run(self._case, volley)
-
-    async def _case(self, volley: Volley) -> list[Problem]:
-        good = record(_HANDSHAKE, hello(Role.SECC).message(), 0x0301)
-        if not self._reached:
-            if not _is_server_hello(await self._answers((good,))):
-                raise NoTarget(
-                    f"no TLS 1.3 server with the groups of -20 at {self.address[0]}:{self.address[1]}"
-                )
-            self._reached = True
-        before = () if volley.at == 0 else (good,)
-        try:
-            answer = await self._answers((*before, *volley.frames))
-        except OSError as error:
-            answer, self._reached = b"", False
-            text = f"no connection: {error}"
-        problems = []
-        if answer[:2] == b"\x01\xfe":
-            problems.append(Problem("wrong answer", "tls/plain", "it answers in plain V2GTP"))
-        deadline = trio.current_time() + self.recovery
-        while True:
-            try:
-                if _is_server_hello(await self._answers((good,))):
-                    self._reached = True
-                    return problems
-                text = "a good hello gets no ServerHello"
-            except OSError as error:
-                text = f"no connection: {error}"
-            if trio.current_time() > deadline:
-                self._reached = False
-                return [*problems, Problem("no recovery", "tls/no recovery", text)]
-            await trio.sleep(1)
-
-    async def _answers(self, frames: Sequence[bytes]) -> bytes:
-        """What comes back. OSError if there is no connection."""
-        received = b""
-        stream = await tcp.connect(self.address)
-        try:
-            for data in frames:
-                await stream.send_all(data)
-                with trio.move_on_after(_KEEPS):
-                    while len(received) < 65536:
-                        got = await stream.receive_some(65536)
-                        if not got:
-                            return received
-                        received += got
-                        break
-        except trio.BrokenResourceError:
-            pass  # it closes when it has had enough
-        finally:
-            await trio.aclose_forcefully(stream)
-        return received
-
-
-def _is_server_hello(data: bytes) -> bool:
-    return data[:1] == bytes([_HANDSHAKE]) and data[5:6] == b"\x02"

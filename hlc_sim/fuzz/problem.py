@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
+
+from ..scenario.no_target import origin
 
 SECONDS = 5
 """s of real time after which a case counts as hanging."""
@@ -58,9 +58,6 @@ def crash(error: BaseException) -> Problem:
     """An exception that should not have come out, by its type and the last line of ours."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "iso15118" in Path(f.filename).parts or "hlc_sim" in Path(f.filename).parts]
-    last = (own or frames)[-1]
-    where = f"{Path(last.filename).parent.name}/{Path(last.filename).name}:{last.lineno} in {last.name}"
+    where = origin(error)
     text = f"{type(error).__name__}: {error}"[:300]
     return Problem("crash", f"crash/{type(error).__name__}/{where}", f"{text} at {where}")

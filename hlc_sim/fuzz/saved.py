@@ -33,8 +33,8 @@ def as_toml(name: str, title: str, case: Case) -> str:
     raw = ",".join(frame.hex() for frame in case.frames)
     own = case.walk.session_id.hex()
     plays = case.tests.other.value
-    return f"""[{_text(name)}]
-title = {_text(title)}
+    return f"""[{quoted(name)}]
+title = {quoted(title)}
 plays = "{plays}"
 sound = "Refuses it or goes on, ends the session in time, and serves the next one."
 vehicle = {{ mode = "{mode}", control = "{control}", evcc = {{ charge_loops = 2 }} }}
@@ -52,5 +52,6 @@ def as_scenario(name: str, case: Case) -> Scenario:
     return found[name]
 
 
-def _text(value: str) -> str:
+def quoted(value: str) -> str:
+    """As a text of TOML, on one line."""
     return json.dumps("".join(c if c.isprintable() else " " for c in value)[:300])

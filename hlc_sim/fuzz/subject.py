@@ -27,14 +27,11 @@ class Subject(Protocol[C]):
     def name(self) -> str:
         """Stands in the campaign's file: another one cannot go on with it."""
 
-    @property
-    def suffix(self) -> str:
-        """Of the files in which findings are saved."""
-
     def case(self, seed: int, number: int) -> C:
         """The case of this number; the same every time."""
 
-    def run(self, case: C) -> list[Problem]: ...
+    def run(self, case: C, *, thorough: bool = False) -> list[Problem]:
+        """What the case finds; `thorough`: with what is looked at after some cases only, as it takes long."""
 
     def smaller(self, case: C) -> Iterator[C]:
         """Ways to shrink a case, the most promising first; none where a try costs too much."""
@@ -44,7 +41,7 @@ class Subject(Protocol[C]):
     def load(self, text: str) -> C: ...
 
     def saved(self, name: str, title: str, case: C) -> str:
-        """The text of a file that plays the case again."""
+        """The text of a scenario file that plays the case again."""
 
     def line(self, case: C) -> str:
         """What the case does, in a line."""
@@ -57,7 +54,6 @@ class Messages:
     tests: Role
     seeds: Seeds = none
     device: Callable[[Case], list[Problem]] | None = None
-    suffix: str = ".toml"
 
     @property
     def name(self) -> str:
@@ -66,7 +62,7 @@ class Messages:
     def case(self, seed: int, number: int) -> Case:
         return case(self.tests, seed, number, self.seeds)
 
-    def run(self, case: Case) -> list[Problem]:
+    def run(self, case: Case, *, thorough: bool = False) -> list[Problem]:
         return (self.device or execute)(case)
 
     def smaller(self, case: Case) -> Iterator[Case]:
@@ -102,8 +98,8 @@ class Messages:
         return f"{case.profile}, in place of {name} {occurrence}: {', '.join(case.kinds)}"
 
 
-def write_findings(findings: list[str], suffix: str, directory: Path) -> None:
+def write_findings(findings: list[str], directory: Path) -> None:
     """One file for each finding."""
     directory.mkdir(parents=True, exist_ok=True)
     for index, text in enumerate(findings):
-        (directory / f"finding-{index:03d}{suffix}").write_text(text, encoding="utf-8")
+        (directory / f"finding-{index:03d}.toml").write_text(text, encoding="utf-8")

@@ -138,9 +138,9 @@ class InterfaceAsking:
     group: Any
 
     @classmethod
-    async def open(cls, name: str) -> InterfaceAsking:
+    async def open(cls, name: str, udp_port: int) -> InterfaceAsking:
         interface = interfaces.find(name)
-        group = interface.socket_address(IPv6Address(interface.sdp_destination), sdp_messages.PORT)
+        group = interface.socket_address(IPv6Address(interface.sdp_destination), udp_port)
         return cls(interface, await sdp.client_socket(interface), group)
 
     async def connect(self, response: sdp_messages.Response) -> trio.abc.Stream:

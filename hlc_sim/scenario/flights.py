@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import trio
 
-from .settings import TLSSettings
+from .settings import HELLO_ID, TLSSettings
 
 _ALERT = 0x15
 _ALERT_SIZE = 7
 """Bytes of the record of an unencrypted alert: header, level, description."""
+_ID_AT, _LONGEST_ID = 43, 32
+"""Where in the record of a ClientHello the length of its session id stands, and how long that is at most."""
+_LISTENS = 0.5
+"""s to listen before we hang up."""
 
 
 class Flights(trio.abc.Stream):
@@ -46,7 +50,7 @@ class Flights(trio.abc.Stream):
             raise
 
     async def _spoilt(self, data: bytes) -> None:
-        raw, send = bytes.fromhex(self._settings.raw), self.inner.send_all
+        send = self.inner.send_all
         match self._settings.do:
             case "silence":
                 self.silent = True
@@ -57,10 +61,16 @@ class Flights(trio.abc.Stream):
                 await self.inner.aclose()
                 raise trio.BrokenResourceError("closed on purpose")
             case "replace":
-                await send(raw)
+                await self._send_raw()
                 self.silent = True
+            case "abandon":
+                await self._send_raw()
+                await self.until_closed(_LISTENS)
+                await self.inner.aclose()
+                raise trio.BrokenResourceError("hung up on purpose")
             case "insert":
-                await send(raw + data)
+                await self._send_raw()
+                await send(data)
             case "repeat":
                 await send(data + data)
             case "flip":
@@ -69,6 +79,19 @@ class Flights(trio.abc.Stream):
                 for octet in data:
                     await send(bytes([octet]))
                     await trio.sleep(self._settings.seconds)
+
+    async def _send_raw(self) -> None:
+        for number, part in enumerate(self._settings.raw.split(",")):
+            if number:
+                await trio.sleep(self._settings.seconds)
+            data = bytes.fromhex(part)
+            await self.inner.send_all(data.replace(HELLO_ID, self._hello_id) if self._hello_id else data)
+
+    @property
+    def _hello_id(self) -> bytes:
+        """The session id of the device's ClientHello, as far as it came in one go."""
+        at = _ID_AT + 1
+        return self.first[at : at + self.first[_ID_AT]] if len(self.first) > at else b""
 
     async def wait_send_all_might_not_block(self) -> None:
         await self.inner.wait_send_all_might_not_block()
@@ -82,8 +105,8 @@ class Flights(trio.abc.Stream):
         if not data:
             self._end()
             return data
-        if len(self.first) < 8:
-            self.first += data[:8]
+        if len(self.first) <= _ID_AT + _LONGEST_ID:
+            self.first += data
         if data[0] == _ALERT and len(data) >= _ALERT_SIZE:
             self.alert = data[_ALERT_SIZE - 1]
         return data

@@ -20,10 +20,10 @@ from ..transport.link import Link, LinkClosed, Undecodable, UnknownPayload
 from ..transport.sdp import LARGEST_DATAGRAM
 from . import edit
 from .discovery import Answering, Asking
-from .model import Outcome, Scenario, Verdict
+from .model import Outcome, Result, Scenario, Verdict
 from .no_target import Unreached
-from .runner import fail
-from .settings import SDPSettings
+from .runner import NEXT_SESSION, fail, out_of_nurseries
+from .settings import ENDPOINT, SDPSettings
 from .targets import NoTarget, Target
 
 _WAIT = 1.0
@@ -193,30 +193,53 @@ class _Seen:
     port: int = 0
     offers: str = ""
     """What it said first."""
+    asked: trio.Event = field(default_factory=trio.Event)
+    came: trio.Event = field(default_factory=trio.Event)
 
 
 async def _play_secc(scenario: Scenario, target: Target, verdict: Verdict) -> None:
-    seen = _Seen()
-    async with trio.open_nursery() as nursery:
-        try:
-            line = await target.answering(nursery, scenario)
-        except OSError as error:
-            raise Unreached(f"{target.name}: {error}") from error
-        with closing(line):
-            port = await _be_asked(scenario, target, line, seen)
-        nursery.cancel_scope.cancel()
+    assert scenario.sdp is not None
+    seen, port = await _meet(scenario, scenario.sdp, target)
     verdict.log.append(
         f"{len(seen.requests)} requests, connected to port {seen.port or '-'}, said {seen.offers or '-'}"
     )
     if seen.wrong:
         fail(verdict, f"its request is wrong: {seen.wrong[0]}")
     _judge_connection(scenario, seen, port, verdict)
+    # Where it may have given up, only the next search tells whether it is well.
+    if scenario.expect.outcome is Outcome.SURVIVES and scenario.expect.health:
+        await trio.sleep(NEXT_SESSION)
+        try:
+            after, _ = await _meet(scenario, SDPSettings(), target)
+        except NoTarget as error:
+            verdict.result = Result.INCONCLUSIVE if verdict.result is Result.PASS else verdict.result
+            verdict.reasons.append(f"whether it takes a correct answer is not known: {error}")
+            return
+        if after.connected is None:
+            fail(
+                verdict, f"the next, correct answer led to no connection within {scenario.expect.within:g} s"
+            )
 
 
-async def _be_asked(scenario: Scenario, target: Target, line: Answering, seen: _Seen) -> int:
+async def _meet(scenario: Scenario, settings: SDPSettings, target: Target) -> tuple[_Seen, int]:
+    """One search of the vehicle for us; what it did, and the port it should have come to."""
+    seen = _Seen()
+    with out_of_nurseries():
+        async with trio.open_nursery() as nursery:
+            try:
+                line = await target.answering(nursery, scenario)
+            except OSError as error:
+                raise Unreached(f"{target.name}: {error}") from error
+            with closing(line):
+                port = await _be_asked(scenario, settings, target, line, seen)
+            nursery.cancel_scope.cancel()
+    return seen, port
+
+
+async def _be_asked(
+    scenario: Scenario, settings: SDPSettings, target: Target, line: Answering, seen: _Seen
+) -> int:
     """Answer, and see what the EVCC does; the port that our first answer names."""
-    settings = scenario.sdp
-    assert settings is not None
     port, accept = await line.listen()
     second, accept_second = await line.listen()
     async with trio.open_nursery() as nursery:
@@ -224,13 +247,11 @@ async def _be_asked(scenario: Scenario, target: Target, line: Answering, seen: _
         nursery.start_soon(_accept, seen, second, accept_second)
         nursery.start_soon(_serve, settings, line, port, second, seen)
         with trio.move_on_after(target.patience):
-            while not seen.requests:
-                await trio.sleep(0.01)
+            await seen.asked.wait()
         if not seen.requests:
             raise Unreached(f"{target.name}: no SDP request within {target.patience:g} s")
         with trio.move_on_after(scenario.expect.within):
-            while seen.connected is None:
-                await trio.sleep(0.01)
+            await seen.came.wait()
         if seen.connected is not None:
             await trio.sleep(_HELLO)  # in full, also for one that connects late
         nursery.cancel_scope.cancel()
@@ -241,6 +262,7 @@ async def _accept(seen: _Seen, port: int, accept: Callable[[], Awaitable[trio.ab
     stream = await accept()
     if seen.connected is None:
         seen.connected, seen.port = trio.current_time(), port
+        seen.came.set()
     data = b""
     try:
         with trio.move_on_after(_HELLO), suppress(trio.BrokenResourceError):
@@ -276,6 +298,7 @@ async def _serve(settings: SDPSettings, line: Answering, port: int, second: int,
         while True:
             data, sender = await line.datagrams.recvfrom(LARGEST_DATAGRAM)
             seen.requests.append(trio.current_time())
+            seen.asked.set()
             try:
                 asked = sdp.parse(*v2gtp.unpack(data))
             except (v2gtp.V2GTPError, sdp.SDPError) as error:
@@ -308,6 +331,9 @@ def _answer(line: Answering, port: int, security: sdp.Security = sdp.Security.TL
 
 
 def _wrong_answers(settings: SDPSettings, line: Answering, port: int, second: int) -> list[bytes]:
+    if settings.answers:
+        own = line.address.packed + port.to_bytes(2, "big")
+        return [bytes.fromhex(answer).replace(ENDPOINT, own) for answer in settings.answers]
     security = sdp.Security.NONE if settings.no_tls else sdp.Security.TLS
     answer = bytearray(_answer(line, port if settings.port is None else settings.port, security))
     for offset, octet in settings.fields.items():

@@ -29,15 +29,17 @@ async def play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
     if find_spec("scapy") is None:
         raise NoTarget("the powerline needs scapy: pip install 'hlc-sim[hpgp]'")
     async with target.bench(scenario) as bench:
-        if not target.name.startswith("simulated"):
+        if not target.name.startswith("simulated") and not target.well:
             before = await bench.match(None, _MATCHING)
             if before.match is None:
                 raise NoTarget(f"an undisturbed matching does not succeed: {before.ended}")
+        target.well = False
         if settings.attack:
             await _attack(scenario, bench, verdict)
         else:
             await _matching(scenario, bench, verdict)
         after = await bench.match(None, _MATCHING)
+        target.well = after.match is not None
         if after.match is None:
             fail(verdict, f"the next, undisturbed matching did not succeed: {after.ended}")
 

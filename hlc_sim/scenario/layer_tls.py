@@ -8,6 +8,7 @@ good handshake before (SECC) and after tells a device that refuses the fault fro
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -38,11 +39,11 @@ from ..transport.tls import TLSConfig, TLSCredential, TLSError, TLSFacts, TLSStr
 from ..trust import describe, link_facts, secc_identity, station_of, vehicle_of, wallet_settings
 from .flights import Flights
 from .model import Do, Outcome, Result, Scenario, Step, Verdict
-from .runner import LONGEST, MARGIN, NEXT_SESSION, Attempt, fail, judge
+from .runner import LONGEST, MARGIN, NEXT_SESSION, Attempt, fail, judge, out_of_nurseries
 from .runner import vehicle_of as settings_of
 from .script import Script
 from .settings import TLSSettings
-from .targets import NoTarget, Target
+from .targets import NoTarget, Target, minted
 from .watch import Watched
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Meeting:
     facts: TLSFacts = field(default_factory=lambda: TLSFacts(False))
     completed: bool = False
     error: str = ""
+    hung: bool = False
+    """A simulated device had not come to rest long after."""
     attempt: Attempt | None = None
 
     @property
@@ -101,29 +104,50 @@ async def _play(scenario: Scenario, target: Target, verdict: Verdict) -> None:
     settings = scenario.tls
     assert settings is not None
     scenario = replace(scenario, vehicle=settings_of(scenario.vehicle))
-    broken = settings.chain or settings.contract or settings.provisioning
-    if broken and broken not in variants():
-        raise ValueError(f"{scenario.name}: no variant is called {broken!r} (v2g-pki break --list)")
-    hierarchy = target.hierarchy(variants()[broken].editions if broken else ())
-    if not target.name.startswith("simulated"):
+    hierarchy, greeted = _known(scenario, target)
+    if not target.name.startswith("simulated") and not target.well:
         before = await _meet(scenario, target, hierarchy, disturbed=False)
-        if not _greeted(before):
+        if not greeted(before):
             raise NoTarget(f"a correct handshake does not lead to a session: {_told(before)}")
         await trio.sleep(NEXT_SESSION)
+    target.well, taken = False, target.handshakes
     meeting = await _meet(scenario, target, hierarchy)
+    if settings.bare and target.handshakes != taken:
+        fail(verdict, "it took octets without keys for a whole handshake")
     usual: set[tuple[str, str]] = set()
-    if target.role is Role.EVCC or scenario.expect.health:
+    if scenario.expect.health:
         await trio.sleep(NEXT_SESSION)
         try:
             after = await _meet(scenario, target, hierarchy, disturbed=False, whole=bool(scenario.steps))
         except NoTarget as error:
-            verdict.result = Result.INCONCLUSIVE
-            verdict.reasons.append(f"whether it takes a correct handshake is not known: {error}")
+            if target.role is Role.SECC:  # it was there before
+                fail(verdict, f"there was no next connection: {error}")
+            else:
+                verdict.result = Result.INCONCLUSIVE
+                verdict.reasons.append(f"whether it takes a correct handshake is not known: {error}")
         else:
-            if not _greeted(after):
+            target.well = greeted(after)
+            if not target.well:
                 fail(verdict, f"the next, correct handshake did not lead to a session: {_told(after)}")
             usual = _broken_rules(after, scenario)
     _judge(scenario, meeting, usual, verdict)
+
+
+def _known(scenario: Scenario, target: Target) -> tuple[Hierarchy, Callable[[Meeting], bool]]:
+    """The certificates on both sides, and what a correct handshake comes to. Where none is shown to the
+    device they need not be known: then it comes to a hello of the device.
+    """
+    settings = scenario.tls
+    assert settings is not None
+    broken = settings.chain or settings.contract or settings.provisioning
+    if broken and broken not in variants():
+        raise ValueError(f"{scenario.name}: no variant is called {broken!r} (v2g-pki break --list)")
+    try:
+        return target.hierarchy(variants()[broken].editions if broken else ()), _greeted
+    except NoTarget:
+        if not settings.bare:
+            raise
+        return minted(), _hello
 
 
 def _broken_rules(meeting: Meeting | None, scenario: Scenario) -> set[tuple[str, str]]:
@@ -150,16 +174,20 @@ async def _meet(
     holds = scenario.steps and scenario.expect.outcome in (Outcome.REFUSES, Outcome.ENDS)
     script = Script(steps, hold=scenario.expect.within + MARGIN if holds and disturbed else None)
     ours = _OurSide(scenario, settings, hierarchy, script)
-    async with trio.open_nursery() as nursery:
-        raw = await target.reach(nursery, scenario, hierarchy)
-        meeting = Meeting(Flights(raw, settings), trio.current_time())
-        with trio.move_on_after(_PATIENCE + scenario.expect.within + LONGEST) as limit:
-            await ours.meet(meeting)
-        if meeting.attempt is not None:
-            meeting.attempt.timed_out = limit.cancelled_caught
-        await trio.aclose_forcefully(raw)
-        if not target.name.startswith("simulated"):
-            nursery.cancel_scope.cancel()
+    with out_of_nurseries():
+        async with trio.open_nursery() as nursery:
+            raw = await target.reach(nursery, scenario, hierarchy)
+            meeting = Meeting(Flights(raw, settings), trio.current_time())
+            with trio.move_on_after(_PATIENCE + scenario.expect.within + LONGEST) as limit:
+                await ours.meet(meeting)
+            if meeting.attempt is not None:
+                meeting.attempt.timed_out = limit.cancelled_caught
+            await trio.aclose_forcefully(raw)
+            if target.name.startswith("simulated"):
+                nursery.cancel_scope.deadline = trio.current_time() + LONGEST
+            else:
+                nursery.cancel_scope.cancel()
+    meeting.hung = target.name.startswith("simulated") and nursery.cancel_scope.cancelled_caught
     if script.error is not None:
         raise script.error
     return meeting
@@ -332,6 +360,11 @@ def _greeted(meeting: Meeting) -> bool:
     return attempt is not None and not attempt.script.missed and (bool(attempt.script.steps) or attempt.ok)
 
 
+def _hello(meeting: Meeting) -> bool:
+    """The device answered our hello, or came with one."""
+    return meeting.flights.first[:1] == b"\x16" and meeting.flights.first[5:6] in (b"\x01", b"\x02")
+
+
 def _told(meeting: Meeting) -> str:
     if meeting.error:
         return meeting.error
@@ -344,6 +377,8 @@ def _judge(scenario: Scenario, meeting: Meeting, usual: set[tuple[str, str]], ve
     expect, settings = scenario.expect, scenario.tls
     assert settings is not None
     verdict.log.append(f"handshake: {_told(meeting)} {describe(meeting.facts)}".strip())
+    if meeting.hung:
+        fail(verdict, f"the device had not come to rest {LONGEST:g} s after the session")
     if meeting.flights.first[:2] == b"\x01\xfe":
         fail(verdict, "it answered in plain V2GTP on a port that is to speak TLS")
         return

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import trio
 
 from iso15118.session.events import Role
-from iso15118.slac import EvseSlacConfig, EvSlacConfig, Mac, SimulatedLine, SlacMatch, Validation
+from iso15118.slac import BROADCAST, EvseSlacConfig, EvSlacConfig, Mac, SimulatedLine, SlacMatch, Validation
 from iso15118.slac import messages as m
 
 from ..groups import sole
@@ -26,12 +26,12 @@ from ..powerline.families import family
 from ..powerline.link import EthernetLink
 from ..powerline.matching import NoModem, Slac, SlacFailed, ev_slac, evse_slac
 from ..powerline.simulated import Powerline
-from ..powerline.wire import MalformedMme, build, parse
+from ..powerline.wire import MalformedMme, build, mmtype_of, parse
 from .model import Scenario
-from .no_target import NoTarget, Unreached
-from .settings import SLAC_MESSAGES, SLACSettings, SLACStep
+from .no_target import Crashed, NoTarget, Unreached
+from .settings import EV, EVSE, RUN_ID, SLAC_MESSAGES, SLACSettings, SLACStep
 
-EV, EVSE, THIRD = (bytes.fromhex(text) for text in ("020000000e01", "0200000005e1", "020000000bad"))
+THIRD = bytes.fromhex("020000000bad")
 _MODEM_READY = 2.0
 """s for a modem to hear again after its new key."""
 _GONE = 5.0
@@ -47,14 +47,18 @@ _VALIDATIONS = {
     "failure": Validation.FAILURE,
 }
 _NAMES = {kind: name for name, kind in SLAC_MESSAGES.items()}
+_FIRST_WORDS = (0x6064, 0x6065)
+"""CM_SLAC_PARM.REQ and CM_SLAC_PARM.CNF: their sender is the other side of the matching."""
 
 
 class Spoilt:
     """A powerline link whose outgoing SLAC messages go through the steps of a scenario. The host's talk with
-    its own modem passes unchanged.
+    its own modem passes unchanged. `plays`: the side whose link it is.
     """
 
-    def __init__(self, inner: EthernetLink, steps: tuple[SLACStep, ...], nursery: trio.Nursery) -> None:
+    def __init__(
+        self, inner: EthernetLink, steps: tuple[SLACStep, ...], nursery: trio.Nursery, plays: Role
+    ) -> None:
         self.inner = inner
         self.mac: Mac = inner.mac
         self.done: list[str] = []
@@ -64,6 +68,8 @@ class Spoilt:
         self._nursery = nursery
         self._seen: Counter[str] = Counter()
         self._silent = False
+        self._ours, self._theirs = (EV, EVSE) if plays is Role.EVCC else (EVSE, EV)
+        self._peer = BROADCAST
 
     def send(self, frame: bytes) -> None:
         try:
@@ -89,11 +95,23 @@ class Spoilt:
         elif step.do == "repeat":
             for _ in range(step.count):
                 self.inner.send(frame)
+        elif step.do == "insert":
+            for raw in step.raw.split(","):
+                self.inner.send(self._placed(bytes.fromhex(raw), parsed[1]))
+            self.inner.send(frame)
         else:
             self.inner.send(_replaced(frame, parsed[1], step))
 
     async def receive(self) -> bytes:
-        return await self.inner.receive()
+        frame = await self.inner.receive()
+        if mmtype_of(frame) in _FIRST_WORDS:
+            self._peer = frame[6:12]
+        return frame
+
+    def _placed(self, raw: bytes, message: m.SlacMessage) -> bytes:
+        """A raw frame with the addresses and the RunID of this matching."""
+        raw = raw.replace(self._theirs, self._peer).replace(self._ours, self.mac)
+        return raw.replace(RUN_ID, getattr(message, "run_id", RUN_ID))
 
     def close(self) -> None:
         self.inner.close()
@@ -169,7 +187,7 @@ class _Simulated:
         name, mac = ("ev", EV) if secc else ("evse", EVSE)
         async with trio.open_nursery() as nursery:
             inner = self.live.memory_link(self.powerline.modems[name], mac)
-            link = Spoilt(inner, settings.steps if settings else (), nursery)
+            link = Spoilt(inner, settings.steps if settings else (), nursery, self.scenario.plays)
             made = (
                 ev_slac(link, config=_our_ev(settings), control_pilot=self.pilot.ev)
                 if secc
@@ -262,9 +280,25 @@ async def simulated(scenario: Scenario, config: dict[str, Any]) -> AsyncIterator
             if secc
             else ev_slac(link, config=EvSlacConfig(EV, **given), control_pilot=pilot.ev, entropy=entropy)
         )
-        async with made as device:
-            yield _Simulated(scenario, powerline, live, pilot, device)
+        ours: Exception | None = None
+        try:
+            async with made as device:
+                try:
+                    yield _Simulated(scenario, powerline, live, pilot, device)
+                except Exception as error:
+                    ours = error
+                    raise
+        except Exception as error:
+            if ours is not None:
+                raise
+            raise Crashed(error) from error
         nursery.cancel_scope.cancel()
+
+
+class Remembered(Protocol):
+    """What is known of a device from one scenario to the next."""
+
+    host: Mac | None
 
 
 @dataclass
@@ -273,9 +307,9 @@ class _OnInterface:
     plugged in, and what a device needs to begin anew after a matching is for the user to do.
     """
 
+    device: Remembered
     scenario: Scenario
     interface: str
-    peer: Mac | None = None
 
     async def match(self, settings: SLACSettings | None, seconds: float) -> Matching:
         await self._until_ready()
@@ -299,7 +333,7 @@ class _OnInterface:
 
         async with trio.open_nursery() as nursery:
             raw = RawLink(self.interface)
-            link = Spoilt(raw, settings.steps if settings else (), nursery)
+            link = Spoilt(raw, settings.steps if settings else (), nursery, self.scenario.plays)
             secc = self.scenario.tests is Role.SECC
             made = (
                 ev_slac(link, config=_our_ev(settings))
@@ -310,7 +344,7 @@ class _OnInterface:
                 async with made as slac:
                     match, ended = await _play(slac, seconds)
                     if match is not None:
-                        self.peer = match.evse_mac if secc else match.ev_mac
+                        self.device.host = match.evse_mac if secc else match.ev_mac
                         await slac.leave()
                     deviations = [str(item.text) for item in slac.deviations]
             finally:
@@ -320,9 +354,9 @@ class _OnInterface:
 
     async def _until_ready(self) -> None:
         """A station whose vehicle has left needs a while; what it does not hear says nothing about it."""
-        if self.peer is None or self.scenario.tests is not Role.SECC:
+        if self.device.host is None or self.scenario.tests is not Role.SECC:
             return
-        async with self._attacker(self.peer) as bench:
+        async with self._attacker(self.device.host) as bench:
             with trio.move_on_after(_READY):
                 while not await bench.probe():
                     await trio.sleep(_PROBE)
@@ -332,10 +366,10 @@ class _OnInterface:
 
     @asynccontextmanager
     async def attack(self) -> AsyncIterator[Attacker]:
-        if self.peer is None or (self.scenario.slac and self.scenario.slac.attack in ON_MODEM):
+        if self.device.host is None or (self.scenario.slac and self.scenario.slac.attack in ON_MODEM):
             raise NoTarget("the address of the attack's target is not known from a matching")
         await self._until_ready()
-        async with self._attacker(self.peer) as bench:
+        async with self._attacker(self.device.host) as bench:
             yield bench
 
     @asynccontextmanager
@@ -348,6 +382,6 @@ class _OnInterface:
 
 
 @asynccontextmanager
-async def on_interface(interface: str, scenario: Scenario) -> AsyncIterator[Bench]:
+async def on_interface(device: Remembered, interface: str, scenario: Scenario) -> AsyncIterator[Bench]:
     """The device on a named interface."""
-    yield _OnInterface(scenario, interface)
+    yield _OnInterface(device, scenario, interface)

@@ -202,7 +202,7 @@ class Expect:
     allow: tuple[str, ...] = ()
     """Rules of the judge that the device may break here (ids as in `hlc check`)."""
     health: bool = True
-    """SECC: a second, undisturbed session must succeed."""
+    """A second, undisturbed session must succeed: with an SECC; below the messages also with an EVCC."""
 
     def __post_init__(self) -> None:
         known = {code.value for kind in (ResponseCode, AppProtocolResponseCode) for code in kind} | ALERTS

@@ -23,7 +23,7 @@ from ..secc import ConnectionReport, Station
 from ..transport.link import Intervention, Link
 from .edit import NotInThisSession
 from .model import Do, Expect, Outcome, Result, Scenario, Verdict
-from .no_target import Unreached
+from .no_target import Crashed, Unreached
 from .physics import charger_kind, vehicle_kind
 from .script import Script
 from .settings import Layer
@@ -90,6 +90,9 @@ async def run(scenario: Scenario, target: Target) -> Verdict:
         verdict.result = Result.INCONCLUSIVE
         verdict.reasons += [str(error) for error in _leaves(group)]
         verdict.log += _said(target)
+    except* Crashed as group:
+        for error in _leaves(group):
+            fail(verdict, str(error))
     verdict.seconds = trio.current_time() - started
     return verdict
 
@@ -158,18 +161,24 @@ async def attempt(
     holds = expect.outcome in (Outcome.REFUSES, Outcome.ENDS)
     steps = scenario.steps if disturbed else ()
     script = Script(steps, hold=expect.within + MARGIN if holds and steps else None)
+    with out_of_nurseries(), _quiet():
+        made = await _session(scenario, target, script, resume, store)
+    made.said = _said(target)
+    if script.error is not None:
+        raise script.error
+    return made
+
+
+@contextmanager
+def out_of_nurseries() -> Iterator[None]:
+    """A NoTarget inside comes out as such, not in the groups of the nurseries around it."""
     try:
-        with _quiet():
-            made = await _session(scenario, target, script, resume, store)
+        yield
     except BaseExceptionGroup as group:
         cause = sole(group)
         if isinstance(cause, NoTarget):
             raise cause from None
         raise
-    made.said = _said(target)
-    if script.error is not None:
-        raise script.error
-    return made
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from ipaddress import IPv6Address
 from typing import Any
 
 from iso15118.security.tls_profile import CipherSuite, Group, SignatureScheme
@@ -27,7 +28,14 @@ VERSIONS = ("1.2", "1.3")
 SUITES = tuple(suite.name for suite in CipherSuite)
 GROUPS = tuple(group.name.lower() for group in Group)
 SCHEMES = tuple(scheme.name.lower() for scheme in SignatureScheme)
-FLIGHT_FAULTS = ("silence", "close", "half", "replace", "insert", "repeat", "flip", "drip")
+FLIGHT_FAULTS = ("silence", "close", "half", "replace", "abandon", "insert", "repeat", "flip", "drip")
+HELLO_ID = b"\xa5" * 32
+"""In `TLSSettings.raw`: the session id of the device's ClientHello is put where this stands."""
+ENDPOINT = IPv6Address("fe80::5ecc").packed + (60_000).to_bytes(2, "big")
+"""In `SDPSettings.answers`: our address and port are put where this stands."""
+EV, EVSE = bytes.fromhex("020000000e01"), bytes.fromhex("0200000005e1")
+RUN_ID = b"\xa5" * 8
+"""In `SLACStep.raw`: the two addresses and the RunID of the matching are put where these stand."""
 TLS_CHECKS = ("profile", "staple", "authorities", "hello")
 
 
@@ -56,11 +64,14 @@ class TLSSettings:
     flight: int = 0
     """The n-th flight of ours to which `do` happens, 1 is the first; 0: none."""
     do: str = ""
-    """"silence", "close" or "replace" (by `raw`) in its place; "half": its first half, then silence; "insert"
-    `raw` before it; "repeat"; "flip" its last bit; "drip": byte by byte, `seconds` apart.
+    """"silence", "close" or "replace" (by `raw`) in its place; "abandon": `raw` in its place, then we hang
+    up; "half": its first half, then silence; "insert" `raw` before it; "repeat"; "flip" its last bit; "drip":
+    byte by byte, `seconds` apart.
     """
     raw: str = ""
-    """Bytes (hex)."""
+    """Bytes (hex); several with commas between them, sent `seconds` apart. 32 octets A5 in them stand for the
+    session id of the device's ClientHello.
+    """
     seconds: float = 0.01
     pnc: bool = False
     """With Plug & Charge on both sides."""
@@ -89,9 +100,14 @@ class TLSSettings:
             raise ValueError("tls.flight and tls.do come together")
         if self.grammar not in ("", "xmldsig", "iso20_common"):
             raise ValueError(f"tls.grammar: {self.grammar!r} is not one of xmldsig, iso20_common")
-        _hex("tls.raw", self.raw)
-        if self.do in ("replace", "insert") and not self.raw:
+        _hex("tls.raw", self.raw.replace(",", ""))
+        if self.do in ("replace", "abandon", "insert") and not self.raw:
             raise ValueError(f"tls.do = {self.do!r} needs raw")
+
+    @property
+    def bare(self) -> bool:
+        """The device sees no certificate of ours."""
+        return self.flight == 1 and self.do == "abandon"
 
 
 _ANSWER = 28
@@ -131,6 +147,10 @@ class SDPSettings:
     """SECC: so many bytes of the datagram are left out at its end."""
     append: str = ""
     """SECC: bytes (hex) behind the datagram."""
+    answers: tuple[str, ...] = ()
+    """SECC: datagrams (hex) in place of the answer. The address fe80::5ecc and the port 60000 behind it, 18
+    octets, stand for ours.
+    """
     copies: int = 1
     """SECC: the answer so many times."""
     second: bool = False
@@ -139,6 +159,8 @@ class SDPSettings:
     def __post_init__(self) -> None:
         for datagram in self.send:
             _hex("sdp.send", datagram)
+        for datagram in self.answers:
+            _hex("sdp.answers", datagram)
         _hex("sdp.append", self.append)
         for offset, octet in self.fields.items():
             if not (offset.isascii() and offset.isdigit() and int(offset) < _ANSWER and 0 <= octet <= 0xFF):
@@ -159,7 +181,7 @@ SLAC_MESSAGES: dict[str, type[Any]] = {
     "CM_SLAC_MATCH.REQ": messages.SlacMatchReq,
     "CM_SLAC_MATCH.CNF": messages.SlacMatchCnf,
 }
-SLAC_DOES = ("drop", "silence", "repeat", "delay", "replace")
+SLAC_DOES = ("drop", "silence", "repeat", "delay", "replace", "insert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +191,16 @@ class SLACStep:
     at: str
     do: str
     """"drop"; "silence" from here on; "repeat" `count` times in all; "delay" by `seconds`; "replace" fields
-    (`set`) or leave out bytes at the end (`truncate`).
+    (`set`) or leave out bytes at the end (`truncate`); "insert" frames (`raw`) before it.
     """
     occurrence: int = 0
     set: dict[str, Any] = field(default_factory=dict)
     """New values by the names of `iso15118.slac.messages`; octets as hex."""
     truncate: int = 0
+    raw: str = ""
+    """Whole Ethernet frames (hex) with commas between them. 02:00:00:00:0E:01 in them stands for the address
+    of the EV, 02:00:00:00:05:E1 for that of the station, 8 octets A5 for the RunID.
+    """
     seconds: float = 1.0
     count: int = 2
 
@@ -185,6 +211,9 @@ class SLACStep:
             raise ValueError(f"do: {self.do!r} is not one of {', '.join(SLAC_DOES)}")
         if self.do == "replace" and not (self.set or self.truncate):
             raise ValueError("do = 'replace' needs set or truncate")
+        if (self.do == "insert") is not bool(self.raw):
+            raise ValueError("do = 'insert' and raw come together")
+        _hex("raw", self.raw.replace(",", ""))
         self.values()
 
     def values(self) -> dict[str, Any]:

@@ -13,13 +13,14 @@ import trio
 from iso15118 import sdp as sdp_messages
 from iso15118.session.evcc_steps import PausedSession
 from iso15118.session.events import Role
+from iso15118.slac import Mac
 
 from ..clock import unix_offset
 from ..config.station import StationConfig
 from ..config.vehicle import VehicleConfig
 from ..evcc import charge
 from ..groups import sole
-from ..secc import Station
+from ..secc import ConnectionReport, Station
 from ..transport import interface as interfaces
 from ..transport import sdp, tcp
 from ..transport.link import Link
@@ -31,12 +32,13 @@ from .discovery import (
     MemoryAnswering,
     MemoryAsking,
 )
-from .no_target import NoTarget, Unreached
+from .no_target import Crashed, NoTarget, Unreached
 from .trigger import Trigger
 
 __all__ = ["NetworkEVCC", "NetworkSECC", "NoTarget", "SimulatedEVCC", "SimulatedSECC", "Target"]
 
 if TYPE_CHECKING:
+    from iso15118.session.secc_config import LinkSecurity
     from pki.hierarchy import Hierarchy
 
     from ..transport.tls import TLSConfig
@@ -49,6 +51,12 @@ class _Both:
 
     patience: float = 120.0
     """s to wait for a car."""
+    handshakes: int = 0
+    """TLS handshakes that a simulated device took for whole ones."""
+    well: bool = False
+    """It has just borne a correct handshake or matching."""
+    host: Mac | None = None
+    """Its address on the powerline, where it has matched."""
 
     async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
         raise NoTarget("an EVCC answers no SDP requests")
@@ -103,6 +111,13 @@ class Target(Protocol):
     def patience(self) -> float:
         """s to wait for an EVCC to come."""
 
+    @property
+    def handshakes(self) -> int:
+        """TLS handshakes that a simulated device took for whole ones."""
+
+    well: bool
+    """It has just borne a correct handshake or matching: the next scenario need not begin with one."""
+
 
 def minted(editions: tuple[str, ...] = ()) -> Hierarchy:
     """The hierarchy of the simulator, made once."""
@@ -156,21 +171,23 @@ class SimulatedSECC(_Both):
 
         def make() -> Station:
             own, plain = station_of(hierarchy, plug_and_charge=pnc), self._made(scenario.station)
-            return replace(
-                plain,
-                config=replace(plain.config, **own.offers),
-                secure=securing(self.tls(own.tls) if self.tls else own.tls),
-                trust=own.trust,
-            )
+            secure = securing(self.tls(own.tls) if self.tls else own.tls)
 
-        return _in_memory(nursery, self._one((hierarchy.edition, pnc), scenario.station, make).handle)
+            async def counted(stream: trio.abc.Stream) -> tuple[trio.abc.Stream, LinkSecurity]:
+                secured = await secure(stream)
+                self.handshakes += 1
+                return secured
+
+            return replace(plain, config=replace(plain.config, **own.offers), secure=counted, trust=own.trust)
+
+        return _in_memory(nursery, _open(self._one((hierarchy.edition, pnc), scenario.station, make)))
 
     async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
         line = MemoryAsking()
         if (plain := self.endpoints.get(sdp_messages.Security.NONE)) is not None:
             station = self._one("plain", scenario.station, lambda: self._made(scenario.station))
-            line.ports[plain] = lambda stream: nursery.start_soon(station.handle, stream)
-        nursery.start_soon(sdp.answer, line.station, line.address, self.endpoints)
+            line.ports[plain] = lambda stream: nursery.start_soon(alive, station.handle, stream)
+        nursery.start_soon(alive, sdp.answer, line.station, line.address, self.endpoints)
         return line
 
     def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
@@ -233,6 +250,7 @@ class SimulatedEVCC(_Both):
                 secured = await connecting(stream, self.tls(own.tls) if self.tls else own.tls)
             except TLSError:
                 return  # `connecting` has closed the stream
+            self.handshakes += 1
             session = replace(config.session(), **own.settings)
             known = {"secc_identity": secc_identity(secured), "tls": describe(secured.facts)}
             await charge(Link(secured, Role.EVCC), session, config.vehicle(), **known)  # type: ignore[arg-type]
@@ -257,7 +275,7 @@ class SimulatedEVCC(_Both):
                         Link(stream, Role.EVCC), scenario.vehicle.session(), scenario.vehicle.vehicle()
                     )
 
-        nursery.start_soon(drive)
+        nursery.start_soon(alive, drive)
         return line
 
     def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
@@ -270,8 +288,34 @@ def _in_memory(nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitab
     from trio.testing import memory_stream_pair
 
     here, there = memory_stream_pair()
-    nursery.start_soon(serve, there)
+    nursery.start_soon(alive, serve, there)
     return here
+
+
+def _open(station: Station) -> Callable[[trio.abc.Stream], Awaitable[None]]:
+    """Its handler, which lets out what the station itself survives."""
+
+    async def handle(stream: trio.abc.Stream) -> None:
+        reports: list[ConnectionReport] = []
+
+        def finished(report: ConnectionReport) -> None:
+            reports.append(report)
+            if station.finished is not None:
+                station.finished(report)
+
+        await replace(station, finished=finished).handle(stream)
+        if reports and reports[0].error is not None:
+            raise reports[0].error
+
+    return handle
+
+
+async def alive(run: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    """A task of a simulated device: what it lets out is a crash of the device, not of the scenario."""
+    try:
+        await run(*arguments)
+    except Exception as error:
+        raise Crashed(error) from error
 
 
 @dataclass
@@ -283,6 +327,7 @@ class NetworkSECC(_Both):
     tls: TLSConfig | None = None
     pki: Hierarchy | None = None
     """What it trusts and holds, for scenarios below TLS."""
+    sdp_port: int = sdp_messages.PORT
     role: Role = field(default=Role.SECC, init=False)
 
     @property
@@ -320,14 +365,14 @@ class NetworkSECC(_Both):
     async def asking(self, nursery: trio.Nursery, scenario: Scenario) -> Asking:
         if self.interface is None:
             raise NoTarget(f"SDP scenarios need --iface, not the address of the {self.name}")
-        return await InterfaceAsking.open(self.interface)
+        return await InterfaceAsking.open(self.interface, self.sdp_port)
 
     def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
-        return _on_interface(self.interface, scenario)
+        return _on_interface(self, self.interface, scenario)
 
     async def _discover(self, security: sdp_messages.Security) -> tuple[str, int, int, int]:
         assert self.interface is not None
-        found = await sdp.discover(interfaces.find(self.interface), security=security)
+        found = await sdp.discover(interfaces.find(self.interface), security=security, udp_port=self.sdp_port)
         sdp.check_security(found.response, security)  # else it would fail every case for our plain bytes
         return found.socket_address
 
@@ -341,7 +386,7 @@ class NetworkEVCC(_Both):
     pki: Hierarchy | None = None
     """What it trusts and holds, for scenarios below TLS."""
     port: int | None = None
-    sdp_port: int = 15118
+    sdp_port: int = sdp_messages.PORT
     patience: float = 120.0
     """s to wait for the car."""
     trigger: Trigger | None = None
@@ -386,7 +431,7 @@ class NetworkEVCC(_Both):
         return opened
 
     def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
-        return _on_interface(self.interface, scenario)
+        return _on_interface(self, self.interface, scenario)
 
     async def _accept(
         self, nursery: trio.Nursery, security: sdp_messages.Security, vehicle: VehicleConfig
@@ -432,12 +477,14 @@ class NetworkEVCC(_Both):
         waiting.cancel()
 
 
-def _on_interface(interface: str | None, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
+def _on_interface(
+    device: _Both, interface: str | None, scenario: Scenario
+) -> AbstractAsyncContextManager[Bench]:
     if interface is None:
         raise NoTarget("SLAC scenarios need --iface, the interface of a powerline modem")
     from .matching import on_interface
 
-    return on_interface(interface, scenario)
+    return on_interface(device, interface, scenario)
 
 
 def _known(pki: Hierarchy | None) -> Hierarchy:

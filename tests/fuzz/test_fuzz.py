@@ -230,13 +230,33 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "needs"),
+    [
+        (["secc", "--layer", "slac"], ["needs its control pilot in state B"]),
+        (["evcc", "--layer", "sdp"], ["the car must connect again for each session"]),
+        (["evcc", "--layer", "sdp", "--trigger", "true"], []),
+        (["secc", "--layer", "tls"], ["without --pki a hello is all"]),
+        (["secc", "--layer", "tls", "--pki", "lab"], []),
+    ],
+)
+def test_a_dry_run_says_what_the_device_must_have(arguments: list[str], needs: list[str]) -> None:
+    dry = CliRunner().invoke(app, ["fuzz", *arguments, "--iface", "none", "--cases", "2", "--dry-run"])
+    assert dry.exit_code == 0, dry.output
+    assert all(words in dry.output for words in needs)
+    assert dry.output.count("to the device on none\n") == 2
+    assert len(dry.output.splitlines()) == 3 + len(needs)
+
+
+@pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["secc", "--cases", "1"], "say whom"),
         (["secc", "--against", "simulator"], "say how much"),
         (["evcc", "--against", "127.0.0.1:1", "--cases", "1"], "name it by --iface"),
-        (["evcc", "--iface", "lo", "--layer", "tls", "--cases", "1"], "only the simulated one"),
-        (["secc", "--iface", "lo", "--layer", "tls", "--cases", "1"], "name it by --against"),
+        (["evcc", "--iface", "lo", "--layer", "slac", "--cases", "1"], "only the simulated one"),
+        (["evcc", "--against", "127.0.0.1:1", "--layer", "tls", "--cases", "1"], "name it by --iface"),
+        (["secc", "--against", "127.0.0.1:1", "--layer", "sdp", "--cases", "1"], "name it by --iface"),
+        (["secc", "--against", "127.0.0.1:1", "--layer", "slac", "--cases", "1"], "name it by --iface"),
         (["secc", "--against", "127.0.0.1:1", "--jobs", "2", "--cases", "1"], "--jobs is for the simulator"),
         (["secc", "--against", "simulator", "--seeds", "pyproject.toml", "--cases", "1"], "pyproject.toml"),
     ],

@@ -130,7 +130,9 @@ def test_ports_that_are_taken_and_interfaces_that_are_not_there_are_no_fault_of_
 
 
 def test_a_station_that_offers_another_security_is_not_spoken_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def discover(interface: Interface, *, security: sdp_messages.Security) -> sdp.Discovered:
+    async def discover(
+        interface: Interface, *, security: sdp_messages.Security, udp_port: int
+    ) -> sdp.Discovered:
         answer = sdp_messages.Response(LOOPBACK, 50000, sdp_messages.Security.TLS)
         return sdp.Discovered(answer, interface, 1)
 

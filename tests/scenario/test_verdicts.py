@@ -203,6 +203,15 @@ def test_errors_name_file_and_key(text: str, complaint: str, tmp_path: Path) -> 
         ("layer='slac'\nslac={attack='key hygiene', steps=[{at='CM_SLAC_PARM.REQ', do='drop'}]}", "exclude"),
         ("physics={meter='explodes'}", "physics.meter: 'explodes' is not one of"),
         ("layer='sdp'\nsdp={colour=1}", "unknown key"),
+        ("layer='sdp'\nsdp={answers=['0g']}", "sdp.answers: '0g' is not hex"),
+        ("layer='tls'\ntls={flight=1, do='abandon'}", "tls.do = 'abandon' needs raw"),
+        ("layer='tls'\ntls={flight=1, do='abandon', raw='16,0'}", "tls.raw: '160' is not hex"),
+        ("layer='slac'\nslac={steps=[{at='CM_SLAC_PARM.REQ', do='insert'}]}", "'insert' and raw come"),
+        (
+            "layer='slac'\nslac={steps=[{at='CM_SLAC_PARM.REQ', do='drop', raw='00'}]}",
+            "'insert' and raw come",
+        ),
+        ("layer='slac'\nslac={steps=[{at='CM_SLAC_PARM.REQ', do='insert', raw='0'}]}", "raw: '0' is not hex"),
     ],
 )
 def test_errors_below_the_messages_name_file_and_key(text: str, complaint: str, tmp_path: Path) -> None:
