@@ -313,7 +313,7 @@ class Preparation(Setup):
                     f"{present.inlet_voltage:.0f} V at the inlet after {waited:.1f} s, battery has"
                     f" {present.battery_voltage:.0f} V",
                 )
-            if waited >= config.pre_charge_patience:
+            if config.pre_charge_patience is not None and waited >= config.pre_charge_patience:
                 self.deviation(
                     f"{present.inlet_voltage:.0f} V after {waited:.1f} s of pre-charge",
                     f"{present.battery_voltage:.0f} V",
