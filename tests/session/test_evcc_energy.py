@@ -106,6 +106,22 @@ def test_no_contactor_closes_on_a_voltage_that_never_comes(config: dict[str, Any
     assert isinstance(bench.player.log[-1][1], common.SessionStopReq)
 
 
+def test_a_voltage_that_only_passes_the_batterys_closes_no_contactor() -> None:
+    """A station that overshoots: 0, 200, 390, 560 V for ever. The battery has 400 V."""
+    bench = Bench()
+    reported = iter([0, 200, 390])
+    bench.secc.on[dc.DC_PreChargeReq] = lambda request: dc.DC_PreChargeRes(
+        header=bench.secc.header(),
+        response_code=ResponseCode.OK,
+        evse_present_voltage=number(next(reported, 560)),
+    )
+    result = bench.run()
+    assert result.outcome is Outcome.ABORTED
+    assert "560 V at the inlet before the contactors close, battery has 400 V" in result.reason
+    assert bench.progress() == []
+    assert (True in [closed for _, closed in bench.car.closed]) is False
+
+
 @pytest.mark.parametrize(
     ("request_type", "seconds", "answer"),
     [
