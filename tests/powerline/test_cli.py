@@ -170,8 +170,8 @@ def test_a_target_that_answers_nothing_is_not_blamed(tmp_path):
 def test_every_message_of_both_sides_is_shown_and_a_fault_that_met_nothing_is_told(tmp_path):
     log = tmp_path / "ev.txt"
     script = (
-        f"ip netns exec {PREFIX}-evse {HLC} slac evse --iface plc0 > /dev/null & "
-        f"sleep 1; ip netns exec {PREFIX}-ev {HLC} slac ev --iface plc0 -v > {log}"
+        f"ip netns exec {PREFIX}-evse {HLC} slac evse --iface plc0 > /dev/null 2>&1 & "
+        f"sleep 1; ip netns exec {PREFIX}-ev {HLC} slac ev --iface plc0 -v > {log} && wait"
     )
     faults = ["--fault", "drop:CM_SLAC_PARM.CNF:1", "--fault", "drop:CM_VALIDATE_REQ"]
     command = [*HLC.split(), "powerline", "--prefix", PREFIX, *faults, "--run", script]
