@@ -6,6 +6,7 @@ Private keys are written to files only (mode 0600) and never printed.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -55,14 +56,31 @@ Now = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Pretend it is this time (ISO 8601, UTC if it names no zone)."),
 ]
+_OVERWRITE = "; --overwrite replaces it"
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that already exist.")]
 
 
+class Leaf(StrEnum):
+    """The roles of certificates that `issue` makes."""
+
+    SECC = Role.SECC
+    VEHICLE = Role.VEHICLE
+    OEM_PROVISIONING = Role.OEM_PROVISIONING
+    CONTRACT = Role.CONTRACT
+    CPS = Role.CPS
+
+
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def _plain_errors(way_out: str = "") -> Iterator[None]:
     """Errors the user can mend, as one line on standard error and an exit code."""
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.OK) from None
+    except FileExistsError as error:
+        _stop(f"{os.fsdecode(error.filename)} exists already{way_out}" if error.filename else str(error))
     except OSError as error:
         where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         _stop(f"{where}{error.strerror or error}")
@@ -114,7 +132,7 @@ def mint(
     overwrite: Overwrite = False,
 ) -> None:
     """Mint every certificate chain of an edition: the good ones."""
-    with _plain_errors():
+    with _plain_errors(_OVERWRITE):
         urls = Urls(ocsp_url, crl_url)
         made = Hierarchy.mint(
             edition,
@@ -144,9 +162,7 @@ def _write_staples(
 @app.command(epilog=EPILOG)
 def issue(
     directory: Directory,
-    role: Annotated[
-        Role, typer.Argument(metavar="ROLE", help="One of secc, vehicle, oem-provisioning, contract, cps.")
-    ],
+    role: Annotated[Leaf, typer.Argument(metavar="ROLE", help="What the certificate is for.")],
     cn: Annotated[str, typer.Argument(metavar="CN", help="Common name: SECCID, EVCCID, PCID or EMAID.")],
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the new files.")],
     organisation: Annotated[
@@ -160,7 +176,7 @@ def issue(
     """Issue one more leaf below an existing hierarchy."""
     with _plain_errors():
         hierarchy = Hierarchy.load(directory)
-        made = hierarchy.issue(role, cn, name=name, organisation=organisation, days=days, seed=seed)
+        made = hierarchy.issue(Role(role), cn, name=name, organisation=organisation, days=days, seed=seed)
         made.write(directory)
         hierarchy.write_manifest(directory)
         _write_staples(hierarchy, directory, name)
@@ -204,7 +220,7 @@ def export(
     overwrite: Overwrite = False,
 ) -> None:
     """Copy a hierarchy into the file layout of another stack."""
-    with _plain_errors():
+    with _plain_errors(_OVERWRITE):
         hierarchy = Hierarchy.load(directory)
         if layout is Layout.josev:
             written = export_josev(hierarchy, out, vehicle_as_oem=vehicle_as_oem, overwrite=overwrite)
@@ -297,7 +313,7 @@ def break_command(
     """Make certificates that are wrong on purpose."""
     from pki.broken import break_chain, variants
 
-    with _plain_errors():
+    with _plain_errors(_OVERWRITE):
         table = variants()
         if listing:
             for variant in table.values():
@@ -315,7 +331,12 @@ def break_command(
         ]
         for name in chosen:
             break_chain(hierarchy, name).write(out, overwrite=overwrite)
-        typer.echo(f"{len(chosen)} variants in {out}")
+        rest = (
+            ""
+            if names
+            else f"; {len(table) - len(chosen)} do not fit ({hierarchy.edition}, {hierarchy.family})"
+        )
+        typer.echo(f"{len(chosen)} variants in {out}{rest}")
 
 
 def main() -> None:

@@ -131,6 +131,7 @@ async def _discover(
     interface: interfaces.Interface | None, security: Secured, sdp_port: int, record: RunTrace
 ) -> tuple[str, int, int, int]:
     assert interface is not None
+    log.info("looking for an SECC on %s", interface.name)
     found = await sdp.discover(interface, security=security.security, udp_port=sdp_port, sink=record.sdp)
     sdp.check_security(found.response, security.security)
     log.info("SECC found at [%s]:%d", found.response.address, found.response.port)

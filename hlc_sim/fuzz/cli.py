@@ -41,7 +41,11 @@ def fuzz(
     ] = None,
     iface: Annotated[
         str | None,
-        typer.Option("--iface", help="The device there: an SECC found by SDP, or an EVCC that connects."),
+        typer.Option(
+            "--iface",
+            metavar="NAME",
+            help="The device there: an SECC found by SDP, or an EVCC that connects.",
+        ),
     ] = None,
     layer: Annotated[
         Layer, typer.Option("--layer", help="What is sent: messages, or what is below.")
@@ -56,15 +60,23 @@ def fuzz(
     campaign: Annotated[
         Path, typer.Option("--campaign", metavar="FILE", help="SQLite file; goes on if it is there.")
     ] = Path("fuzz.sqlite"),
-    seed: Annotated[int, typer.Option("--seed", help="Decides every case.")] = 1,
-    cases: Annotated[int | None, typer.Option("--cases", min=1, help="End at so many cases in all.")] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", min=1, help="End after this time.")] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Decides every case.")] = 1,
+    cases: Annotated[
+        int | None, typer.Option("--cases", metavar="N", min=1, help="End at so many cases in all.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", metavar="SECONDS", min=1, help="End after this time.")
+    ] = None,
     rate: Annotated[
-        float, typer.Option("--rate", min=0.01, help="Sessions per s at most, on a device.")
+        float,
+        typer.Option("--rate", metavar="PER_SECOND", min=0.01, help="Sessions per s at most, on a device."),
     ] = 1.0,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes, in-process only.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Processes, in-process only.")] = 1,
     recovery: Annotated[
-        float, typer.Option("--recovery", min=0, help="Seconds a device may take until it serves again.")
+        float,
+        typer.Option(
+            "--recovery", metavar="SECONDS", min=0, help="Seconds a device may take until it serves again."
+        ),
     ] = 60.0,
     output: Annotated[
         Path | None,
@@ -199,7 +211,7 @@ def _run(work: Campaign, cases: int | None, seconds: float | None, output: Path 
         write_findings(work.scenarios(), output)
     work.close()
     if gone:
-        stop(gone)
+        stop(gone, Exit.NO_CONNECTION)
     if findings:
         raise typer.Exit(Exit.FAILED)
 

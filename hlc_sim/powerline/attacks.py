@@ -38,6 +38,9 @@ from .wire import MalformedMme, build, packet, parse
 
 Against = Literal["EV", "EVSE"]
 
+ON_MODEM = frozenset({"key over the line", "remote management"})
+"""Attacks whose target is the device's modem, not its host."""
+
 
 class NotPermitted(RuntimeError):
     """The attack was not asked for in the way it has to be."""
@@ -133,6 +136,15 @@ class Attacker:
             await self.say(m.SlacParmReq(run_id), to=m.BROADCAST)
             if await self.answers(m.SlacParmCnf, run_id, within=0.2):
                 return True
+        return False
+
+    async def ready(self, within: float) -> bool:
+        """Whether the station answers an honest request, now or soon; it has dropped that matching again."""
+        with trio.move_on_after(within):
+            while not await self.probe():
+                await trio.sleep(0.5)
+            await trio.sleep(1)
+            return True
         return False
 
     async def heard(self, kind: type[Any], within: float) -> tuple[m.Mac, Any] | None:
@@ -447,7 +459,8 @@ async def rogue_station(bench: Attacker) -> tuple[bool | None, str]:
     if taken is None and not await bench.answers(m.SlacParmReq, within=0):
         return None, "no car asked"
     if taken is None:
-        return True, "the car did not match with the rogue"
+        asked = any(isinstance(message, m.SlacParmReq) for _, message in bench.seen)
+        return (True, "the car did not match with the rogue") if asked else (None, "no car asked")
     return False, f"the car took the rogue's key (validation: {taken.validation})"
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..cli.errors import EPILOG, Exit, readable, stop
+from ..cli.errors import EPILOG, Exit, complain, readable, stop
 from .cli_common import (
     Report,
     Side,
@@ -27,6 +27,12 @@ from .cli_common import (
     write_json,
 )
 from .cli_line import powerline
+
+_ANSWERS_WITHIN = 35.0
+"""s that a station may take to its next answer: a modem's reset, E/F, 5 % again."""
+
+if TYPE_CHECKING:
+    from .host import FrameTap
 
 app = typer.Typer(no_args_is_help=True, help="HomePlug Green PHY: real modems and a simulated powerline.")
 
@@ -69,7 +75,9 @@ def slac(
         float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for the match.")
     ] = 120.0,
     json: Report = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every message.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every message, of both sides.")
+    ] = False,
 ) -> None:
     """Match as an EV or an EVSE over a modem; print the attenuation.
 
@@ -81,14 +89,25 @@ def slac(
     from iso15118.slac import EvseSlacConfig, EvSlacConfig
 
     from .matching import SlacFailed, ev_slac, evse_slac
+    from .sniff import describe
+    from .wire import SLAC_MMTYPES, mmtype_of
 
     started = time.monotonic()
     silent = str(json) == "-"
 
     def observe(_when: float, action: Any) -> None:
-        line = action_text(action, verbose)
+        show(action_text(action, verbose))
+
+    def show(line: str) -> None:
         if line and not silent:
-            out.print(f"[dim]{time.monotonic() - started:7.3f}[/] {line}")
+            out.print(f"[dim]{time.monotonic() - started:7.3f}[/] {line}", soft_wrap=True)
+
+    def tap(frame: bytes, _sent: bool) -> None:
+        """What both sides say, but for the talk with the own modem."""
+        if mmtype_of(frame) in SLAC_MMTYPES:
+            show(f"  {escape(describe(frame))}")
+
+    taps: list[FrameTap] = [tap] if verbose else []
 
     async def run() -> None:
         if role is Side.ev:
@@ -98,12 +117,12 @@ def slac(
                 signalattn_indirect=signalattn_indirect,
                 survey_requests=survey_requests,
             )
-            context: Any = ev_slac(iface, config=ev, observer=observe)
+            context: Any = ev_slac(iface, config=ev, observer=observe, taps=taps)
         else:
             evse = EvseSlacConfig(
                 bytes(6), synth_attenuation=synth_attenuation, attenuation_offset=attenuation_offset
             )
-            context = evse_slac(iface, config=evse, observer=observe)
+            context = evse_slac(iface, config=evse, observer=observe, taps=taps)
         async with context as running:
             if not silent:
                 out.print(f"modem: {escape(str(running.modem.info))}")
@@ -128,9 +147,18 @@ def slac(
         except trio.TooSlowError:
             stop(f"no match within {timeout:g} s", Exit.NO_CONNECTION)
         except SlacFailed as error:
-            stop(str(error), Exit.NO_CONNECTION)
+            stop(f"{error}{_hint(str(error))}", Exit.NO_CONNECTION)
         except OSError as error:
             no_interface(iface, error)
+
+
+def _hint(reason: str) -> str:
+    """What to do about a matching that failed."""
+    if "toggles" in reason:
+        return "; this command has no control pilot to toggle: raise --signalattn-direct"
+    if "no station answered" in reason:
+        return "; -v shows every message, hlc doctor looks for stations"
+    return ""
 
 
 # --- sniff --------------------------------------------------------------------------------------------
@@ -269,12 +297,14 @@ def attack(
 ) -> None:
     """Attack the matching of one's own equipment.
 
-    Exit code 1 if a target did not behave as a good one does.
+    A station must answer honest requests before each attack: let it serve one vehicle after another, as
+    hlc secc --powerline does. A car must begin to match again and again. Exit code 1 if a target did not
+    behave as a good one does, 3 if nothing was judged or a station fell silent.
     """
     need_scapy()
     import trio
 
-    from .attacks import NotPermitted, Permit, attacker
+    from .attacks import ON_MODEM, NotPermitted, Permit, attacker
     from .attacks_matched import ATTACKS
 
     chosen = [each for each in ATTACKS.values() if each.against == against.value.upper()]
@@ -290,10 +320,19 @@ def attack(
     targets = frozenset(map(_mac, target or []))
     chosen = [each for each in chosen if not only or each.name in only]
     permit = Permit(targets, i_own_this)
-    bad = 0
+    bad, judged, code = 0, 0, Exit.OK
+
+    def silent(after: str, left: int) -> None:
+        nonlocal code
+        code = Exit.NO_CONNECTION
+        what = f"after {after!r}: {left} attack(s) not tried" if after else "at all: nothing was judged"
+        complain(
+            f"{', '.join(target or [])} answers no CM_SLAC_PARM.REQ {what}. Is it the host's address and the "
+            "line right, is it ready for a vehicle again by itself (hlc secc --powerline is)?"
+        )
 
     async def run() -> None:
-        nonlocal bad
+        nonlocal bad, judged, code
         permit.check()
         typer.echo(
             f"{len(chosen)} attack(s) on {', '.join(target or [])} through the modem on {iface}; all take "
@@ -301,15 +340,22 @@ def attack(
             err=True,
         )
         async with attacker(iface, permit, capture=capture) as bench:
-            for each in chosen:
+            for done, each in enumerate(chosen):
+                asks = against is Side.evse and each.name not in ON_MODEM
+                if asks and not await bench.ready(_ANSWERS_WITHIN):
+                    silent(chosen[done - 1].name if done else "", len(chosen) - done)
+                    return
                 finding = await each.run(bench)
                 word = {True: "[green]good[/]", False: "[bold red]BAD[/] ", None: "[dim]-[/]   "}[
                     finding.good
                 ]
                 bad += finding.good is False
+                judged += finding.good is not None
                 out.print(f"{word} {each.name}: {escape(finding.observed)}", soft_wrap=True)
                 if finding.good is False:
                     out.print(f"     a good target: {escape(each.good)}", soft_wrap=True)
+            typer.echo(f"{judged - bad} good, {bad} bad, {len(chosen) - judged} not judged", err=True)
+            code = Exit.OK if judged else Exit.NO_CONNECTION
 
     with readable():
         try:
@@ -320,8 +366,8 @@ def attack(
             if error.filename is not None:
                 raise
             no_interface(iface, error)
-    if bad:
-        raise typer.Exit(Exit.FAILED)
+    if bad or code:
+        raise typer.Exit(Exit.FAILED if bad else code)
 
 
 def _mac(text: str) -> bytes:

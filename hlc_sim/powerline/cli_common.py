@@ -92,7 +92,7 @@ class pcap_writer:
 
 
 def action_text(action: Any, verbose: bool) -> str:
-    from iso15118.slac import Deviation, DriveCp, LinkReady, LoadCp, Send, StateChange, mac_text
+    from iso15118.slac import Deviation, DriveCp, LinkReady, LoadCp, StateChange
 
     match action:
         case StateChange():
@@ -102,8 +102,6 @@ def action_text(action: Any, verbose: bool) -> str:
             return f"[yellow]{escape(action.text + requirement)}[/]"
         case LinkReady(established=False):
             return f"[red]no link: {escape(action.reason)}[/]"
-        case Send() if verbose:
-            return f"  {type(action.message).__name__} > {mac_text(action.destination)}"
         case LoadCp() | DriveCp() if verbose:
             return f"  control pilot: {action}"
     return ""

@@ -6,12 +6,15 @@ import signal
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..cli.errors import Exit, readable, stop
+from ..cli.errors import Exit, complain, readable, stop
 from .cli_common import need_scapy, out, pcap_writer
+
+if TYPE_CHECKING:
+    from .simulated import Powerline
 
 
 class Attachment(StrEnum):
@@ -32,7 +35,9 @@ def powerline(
         list[str] | None,
         typer.Option(
             metavar="WHAT:TYPE[:N]",
-            help="Drop, duplicate or corrupt N messages of a type, as drop:0x6065:2 (repeatable).",
+            help="Drop, duplicate or corrupt N messages of a type on the line, as drop:CM_SLAC_PARM_CNF:2 "
+            "or drop:0x6065:2 "
+            "(repeatable).",
         ),
     ] = None,
     loss: Annotated[
@@ -49,7 +54,7 @@ def powerline(
         Attachment | None, typer.Option(help="How the hosts hang on it [default: tap if it works].")
     ] = None,
     pcap: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what hosts and modems say to each other.")
+        Path | None, typer.Option(metavar="FILE", help="Write what hosts and modems say, each frame once.")
     ] = None,
     user_namespace: Annotated[
         bool, typer.Option("--user-namespace", help="No root needed: all of it in a user namespace.")
@@ -94,8 +99,9 @@ def powerline(
             )
             if what not in ("drop", "duplicate", "corrupt"):
                 raise ValueError(f"fault {text!r}: drop, duplicate or corrupt expected")
-            number = int(_number("fault", text, mmtype)), int(_number("fault", text, times))
+            number = _mmtype(text, mmtype), int(_number("fault", text, times))
             line.faults.append(Fault(what, number[0], times=number[1]))  # type: ignore[arg-type]
+        planned = [each.times for each in line.faults]
     except ValueError as error:
         stop(str(error))
 
@@ -105,7 +111,7 @@ def powerline(
         code = 0
         with pcap_writer(pcap) as write, trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             if write:
-                line.observer = lambda _when, _where, frame: write(time.time(), frame)
+                line.observer = lambda _when, where, frame: _keep(write, line, where, frame)
             async with trio.open_nursery() as nursery:
 
                 async def until_signalled() -> None:
@@ -132,10 +138,39 @@ def powerline(
         try:
             with single_exceptions():
                 code = trio.run(serve)
+        except netns.NameTaken as error:
+            stop(f"{error}, or another --prefix", Exit.NO_CONNECTION)
         except netns.NoNamespaces as error:
             how = "or let it make its own: hlc powerline --user-namespace --run 'command'"
             stop(f"{error}\n{how}", Exit.NO_CONNECTION)
+    for text, fault_, times_ in zip(fault or [], line.faults, planned, strict=True):
+        if fault_.times == times_:
+            complain(f"fault {text!r}: no such message came over the line")
     raise typer.Exit(code)
+
+
+def _keep(write: Any, line: Powerline, where: str, frame: bytes) -> None:
+    """Each frame once: what arrives from another host was written as it was sent."""
+    heard = where.endswith("> host") and any(frame[6:12] in modem.hosts for modem in line.modems.values())
+    if not heard:
+        write(time.time(), frame)
+
+
+def _mmtype(text: str, name: str) -> int:
+    """By name, as `hlc sniff` prints it or with the standard's dot, or by number."""
+    from . import layers  # noqa: F401  (fills the table)
+    from .layers_mme import MMTYPES
+
+    wanted = name.upper().replace(".", "_")
+    for number, known in MMTYPES.items():
+        if known == wanted:
+            return number
+    try:
+        return int(name, 0)
+    except ValueError:
+        raise ValueError(
+            f"fault {text!r}: {name!r} is neither a message, as CM_SLAC_PARM_CNF, nor its number, as 0x6065"
+        ) from None
 
 
 def _number(what: str, text: str, number: str) -> float:

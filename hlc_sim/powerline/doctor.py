@@ -217,7 +217,7 @@ async def _modem(report: Report, host: Host, found: Interface, role: Role, chang
         return
     report.add("modem", Status.OK, str(modem.info))
     alone = await _alone(report, host)
-    _firmware(report, modem, found)
+    _firmware(report, modem, found, role)
     await _latency(report, host)
     if alone:
         await _role(report, modem, role)
@@ -241,7 +241,7 @@ async def _alone(report: Report, host: Host) -> bool:
     return alone
 
 
-def _firmware(report: Report, modem: Modem, found: Interface) -> None:
+def _firmware(report: Report, modem: Modem, found: Interface, role: Role) -> None:
     info = modem.info
     booting = "bootloader" in info.firmware.lower()
     fix = "the modem waits for its firmware and parameters: start plcboot, or flash them"
@@ -253,7 +253,7 @@ def _firmware(report: Report, modem: Modem, found: Interface) -> None:
         shown = mac_text(info.mac)
         fix = "give the modem an address of its own in its parameter block (modpib -M), and the host another"
         report.judge("modem address", not (default or disabled or same), shown, fix)
-    measures_nothing = "7420" in info.device
+    measures_nothing = role == "evse" and "7420" in info.device
     fix = "use it as EV, or give --synth-attenuation as EVSE: it measures no attenuation"
     report.judge("attenuation profiles", not measures_nothing, info.device or "assumed", fix, bad=Status.WARN)
 

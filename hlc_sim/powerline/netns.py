@@ -52,9 +52,13 @@ def _ip(*arguments: str) -> None:
         raise NoNamespaces(f"ip {' '.join(arguments)}: {result.stderr.strip()}")
 
 
+class NameTaken(NoNamespaces):
+    """A namespace of this name is there already."""
+
+
 def must_be_free(name: str) -> None:
     if (_RUN / name).exists():
-        raise NoNamespaces(f"namespace {name} exists: is another lab running? Otherwise: ip netns del {name}")
+        raise NameTaken(f"namespace {name} exists: is another lab running? Otherwise: ip netns del {name}")
 
 
 def create(name: str) -> None:

@@ -101,6 +101,10 @@ def run(
             stop("say what to run against: --against HOST:PORT, --against simulator, or --iface")
         if trigger is not None and iface is None:
             stop("--trigger makes a car connect to us: use it with --iface")
+        if trigger is not None:
+            if side is Side.secc:
+                stop("--trigger makes a car connect to us: an EVCC is under test")
+            side = Side.evcc
         ours = settings.load()
         if against not in (None, "simulator"):
             if side is Side.evcc:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from iso15118.slac import messages as m
 
 from ..groups import sole
 from ..powerline.attach import RunningPowerline
-from ..powerline.attacks import Attacker, Permit, attacker
+from ..powerline.attacks import ON_MODEM, Attacker, Permit, attacker
 from ..powerline.families import family
 from ..powerline.link import EthernetLink
 from ..powerline.matching import NoModem, Slac, SlacFailed, ev_slac, evse_slac
@@ -143,6 +143,9 @@ class Matching:
     deviations: list[str]
 
 
+PlugIn = Callable[[trio.Nursery], Awaitable[None]]
+
+
 class Bench(Protocol):
     """A powerline with the device on it."""
 
@@ -252,10 +255,6 @@ class _Simulated:
             )
 
 
-ON_MODEM = frozenset({"key over the line", "remote management"})
-"""Recipes whose target is the device's modem, not its host."""
-
-
 @asynccontextmanager
 async def simulated(scenario: Scenario, config: dict[str, Any]) -> AsyncIterator[Bench]:
     """Our own EVSE or EV on a simulated powerline, with a modem for our side and one for an attacker."""
@@ -310,8 +309,13 @@ class _OnInterface:
     device: Remembered
     scenario: Scenario
     interface: str
+    plug_in: PlugIn | None = None
 
     async def match(self, settings: SLACSettings | None, seconds: float) -> Matching:
+        if settings is not None and settings.counts_toggles:
+            raise NoTarget(
+                "validation counts toggles on the control pilot, and there is none on an interface"
+            )
         await self._until_ready()
         until = trio.current_time() + seconds
         made = await self._match(settings, seconds)
@@ -342,6 +346,8 @@ class _OnInterface:
             )
             try:
                 async with made as slac:
+                    if self.plug_in is not None:
+                        await self.plug_in(nursery)
                     match, ended = await _play(slac, seconds)
                     if match is not None:
                         self.device.host = match.evse_mac if secc else match.ev_mac
@@ -369,8 +375,11 @@ class _OnInterface:
         if self.device.host is None or (self.scenario.slac and self.scenario.slac.attack in ON_MODEM):
             raise NoTarget("the address of the attack's target is not known from a matching")
         await self._until_ready()
-        async with self._attacker(self.device.host) as bench:
+        async with self._attacker(self.device.host) as bench, trio.open_nursery() as nursery:
+            if self.plug_in is not None:
+                await self.plug_in(nursery)
             yield bench
+            nursery.cancel_scope.cancel()
 
     @asynccontextmanager
     async def _attacker(self, peer: Mac) -> AsyncIterator[Attacker]:
@@ -382,6 +391,8 @@ class _OnInterface:
 
 
 @asynccontextmanager
-async def on_interface(device: Remembered, interface: str, scenario: Scenario) -> AsyncIterator[Bench]:
-    """The device on a named interface."""
-    yield _OnInterface(device, scenario, interface)
+async def on_interface(
+    device: Remembered, interface: str, scenario: Scenario, plug_in: PlugIn | None = None
+) -> AsyncIterator[Bench]:
+    """The device on a named interface; plug_in makes a car begin, once for each matching."""
+    yield _OnInterface(device, scenario, interface, plug_in)

@@ -328,8 +328,13 @@ def judge(scenario: Scenario, attempt: Attempt, usual: set[tuple[str, str]], ver
     verdict.log += attempt.said
     if attempt.script.missed:
         verdict.result = Result.INCONCLUSIVE
+        ended = attempt.ended
+        if attempt.timed_out:
+            ended = f"it went on for {LONGEST:g} s"
+            if device is Role.EVCC:
+                ended += "; a car under test should end its charging after some loops"
         for step in attempt.script.missed:
-            verdict.reasons.append(f"the session never came to {step.at}: {attempt.ended}")
+            verdict.reasons.append(f"the session never came to {step.at}: {ended}")
         return
     for finding in record.errors_of(device):
         if finding.rule.id in expect.allow or (finding.rule.id, finding.message) in usual:

@@ -250,6 +250,12 @@ class SLACSettings:
         if self.validation not in ("", "toggles", "not-required", "failure"):
             raise ValueError(f"slac.validation: {self.validation!r} is no way to answer")
 
+    @property
+    def counts_toggles(self) -> bool:
+        """Whether it comes to what only a control pilot shows."""
+        cut = any(step.do == "silence" and step.at.startswith("CM_VALIDATE") for step in self.steps)
+        return self.validate and self.validation in ("", "toggles") and not cut
+
 
 def _hex(key: str, text: str) -> None:
     try:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pki.hierarchy import Hierarchy
 
     from ..transport.tls import TLSConfig
-    from .matching import Bench
+    from .matching import Bench, PlugIn
     from .model import Scenario
 
 
@@ -431,7 +431,11 @@ class NetworkEVCC(_Both):
         return opened
 
     def bench(self, scenario: Scenario) -> AbstractAsyncContextManager[Bench]:
-        return _on_interface(self, self.interface, scenario)
+        async def plug_in(nursery: trio.Nursery) -> None:
+            if self.trigger is not None:
+                await nursery.start(self.trigger.run, _wish(scenario.vehicle))
+
+        return _on_interface(self, self.interface, scenario, plug_in)
 
     async def _accept(
         self, nursery: trio.Nursery, security: sdp_messages.Security, vehicle: VehicleConfig
@@ -478,13 +482,13 @@ class NetworkEVCC(_Both):
 
 
 def _on_interface(
-    device: _Both, interface: str | None, scenario: Scenario
+    device: _Both, interface: str | None, scenario: Scenario, plug_in: PlugIn | None = None
 ) -> AbstractAsyncContextManager[Bench]:
     if interface is None:
         raise NoTarget("SLAC scenarios need --iface, the interface of a powerline modem")
     from .matching import on_interface
 
-    return on_interface(device, interface, scenario)
+    return on_interface(device, interface, scenario, plug_in)
 
 
 def _known(pki: Hierarchy | None) -> Hierarchy:

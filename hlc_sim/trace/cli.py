@@ -160,7 +160,12 @@ def check(
         if format is Format.text and (len(files) == 1 or failed):
             formats.as_text(console, verdict, name)
         if not any(outcome.frames for outcome in verdict.outcomes.values()):
-            complain(f"{name}: no V2GTP session in it")
+            unread = (
+                ", that can be read (--keylog: TLS secrets)"
+                if any("key log" in n for n in verdict.notes)
+                else ""
+            )
+            complain(f"{name}: no V2GTP session in it{unread}")
             return Exit.USAGE
         return Exit.FAILED if failed else Exit.OK
 

@@ -24,7 +24,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 
-from hlc_sim.transport.tls_openssl import EngineError, OpenSSLEngine, Plan, PrivateKey, self_test
+from hlc_sim.transport.tls_openssl import (
+    PEER_CLOSED,
+    EngineError,
+    OpenSSLEngine,
+    Plan,
+    PrivateKey,
+    self_test,
+)
 from iso15118.security.chain import Policy, Role, Staples, Verdict, check_chain
 from iso15118.security.handshake_messages import (
     ClientHello,
@@ -212,6 +219,8 @@ class TLSStream(trio.abc.Stream):
             return TLSError(f"refused by the peer: {_alert_name(facts.alert_received)}", facts.alert_received,
                             True, facts)  # fmt: skip
         detail = str(facts.verdict.errors[0]) if facts.verdict and facts.verdict.errors else reason
+        if detail == PEER_CLOSED:  # the library then makes an alert that nobody reads
+            return TLSError(f"{detail} without an alert", None, False, facts)
         if facts.alert_sent is not None:
             text = f"we refused the peer: {_alert_name(facts.alert_sent)}: {detail}"
             return TLSError(text, facts.alert_sent, False, facts)

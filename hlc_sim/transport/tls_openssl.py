@@ -77,6 +77,9 @@ _RECORD_ALERT, _RECORD_HANDSHAKE = 21, 22
 _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 11, 13, 22
 
 
+PEER_CLOSED = "the peer closed the connection"
+
+
 class EngineError(Exception):
     """The TLS connection failed; the engine's `alert_sent` and `alert_received` say who refused."""
 
@@ -369,7 +372,7 @@ def _load_certificate(der: bytes) -> x509.Certificate | crypto.X509:
 
 def _reason(error: SSL.Error) -> str:
     if isinstance(error, SSL.SysCallError):
-        return "the peer closed the connection"
+        return PEER_CLOSED
     reasons = [str(entry[2]) for entry in (error.args[0] if error.args else [])]
     return ", ".join(reasons) or type(error).__name__
 

@@ -147,8 +147,10 @@ class EVCCConfig:
 
     pre_charge_tolerance: float = 20.0
     """Greatest difference of battery and inlet voltage at which the contactors may close."""
-    pre_charge_patience: float = 5.0
-    """A tolerant EVCC goes on after this time although the SECC never reports the voltage (simulated SECCs).
+    pre_charge_patience: float | None = None
+    """None: the contactors never close on another voltage than the battery's, the session ends at
+    V2G_EVCC_PreCharge_Timeout. Seconds: for simulated SECCs whose voltage never rises; a tolerant EVCC
+    reports it after this time and goes on. Not where contactors or a battery are real.
     """
     ramp_down_current: float = 5.0
     """DC: the current at which the contactors may open; before PowerDeliveryReq(Stop) the EV asks for 0 A."""

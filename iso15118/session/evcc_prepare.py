@@ -23,7 +23,7 @@ from .events import Severity
 from .schedules import anchored, covers
 from .services import Family, MobilityNeedsMode, Pricing
 from .values import ACLimits, DCLimits, MobilityNeeds, total
-from .vehicle import Supply
+from .vehicle import Measurement, Supply
 
 DEFAULT_DEPARTURE = 24 * 3600
 """Seconds; stated where a departure time is mandatory and the vehicle knows none."""
@@ -301,30 +301,42 @@ class Preparation(Setup):
         """Have the voltage brought up to the battery's, say Finished, and close the contactors."""
         started = self.now
         config = self.config
+        borne = False
         while True:
             yield from self.ask_pre_charge(Processing.Ongoing)
             present = self.vehicle.measure(self.now)
-            if abs(present.inlet_voltage - present.battery_voltage) <= config.pre_charge_tolerance:
+            if self.voltages_meet(present):
+                # On its way to a wrong voltage a ramp goes through the right one: is it still there?
+                yield from self.pause(config.poll_interval)
                 break
             waited = self.now - started
             if waited >= config.timers.seconds("V2G_EVCC_PreCharge_Timeout"):
-                raise Abort(
-                    "PreCharge",
-                    f"{present.inlet_voltage:.0f} V at the inlet after {waited:.1f} s, battery has"
-                    f" {present.battery_voltage:.0f} V",
-                )
-            if waited >= config.pre_charge_patience:
+                raise self.wrong_voltage(present, f"after {waited:.1f} s")
+            if config.pre_charge_patience is not None and waited >= config.pre_charge_patience:
                 self.deviation(
                     f"{present.inlet_voltage:.0f} V after {waited:.1f} s of pre-charge",
                     f"{present.battery_voltage:.0f} V",
                     message=dc.DC_PreChargeRes,
                 )
+                borne = True
                 break
             yield from self.pause(config.poll_interval)
             self.check_early_wish()
         yield from self.ask_pre_charge(Processing.Finished)
+        present = self.vehicle.measure(self.now)
+        if not (borne or self.voltages_meet(present)):
+            raise self.wrong_voltage(present, "before the contactors close")
         self.vehicle.contactors(self.now, True)
         self.prepared = True
+
+    def voltages_meet(self, present: Measurement) -> bool:
+        return abs(present.inlet_voltage - present.battery_voltage) <= self.config.pre_charge_tolerance
+
+    def wrong_voltage(self, present: Measurement, when: str) -> Abort:
+        return Abort(
+            "PreCharge",
+            f"{present.inlet_voltage:.0f} V at the inlet {when}, battery has {present.battery_voltage:.0f} V",
+        )
 
     def ask_pre_charge(self, processing: Processing) -> Exchange[float]:
         """One request; the voltage the SECC reports, V."""

@@ -22,7 +22,7 @@ from .pages import LANGUAGES, ROOT, Block, blocks, indented_code, pages
 
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
 COMMANDS = {"hlc": typer.main.get_command(hlc), "v2g-pki": typer.main.get_command(v2g_pki)}
-FOREIGN = (".", "cd", "git", "pip", "pytest", "python", "python3", "tcpdump", "tshark")
+FOREIGN = (".", "awk", "cd", "git", "openssl", "pip", "pytest", "python", "python3", "tcpdump", "tshark")
 CONFIGURATIONS = {"station.toml": StationConfig, "vehicle.toml": VehicleConfig}
 
 

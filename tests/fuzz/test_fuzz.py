@@ -5,6 +5,7 @@ played again.
 from __future__ import annotations
 
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -265,6 +266,16 @@ def test_the_command_says_what_it_cannot_do(arguments: list[str], complaint: str
     result = CliRunner().invoke(app, ["fuzz", *arguments])
     assert result.exit_code == 2
     assert complaint in result.output
+
+
+def test_a_device_that_is_not_there_is_told_apart_from_a_wrong_command_line(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET6) as silent:  # bound, and nobody listens
+        silent.bind(("::1", 0))
+        where = f"[::1]:{silent.getsockname()[1]}"
+        options = ["--lab-plain-tcp", "--cases", "1", "--campaign", str(tmp_path / "c.sqlite")]
+        result = CliRunner().invoke(app, ["fuzz", "secc", "--against", where, *options])
+    assert result.exit_code == 3, result.output
+    assert "no connection to" in result.output
 
 
 def test_a_process_that_grows_without_end_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,6 +239,10 @@ def test_command_line_from_mint_to_break(tmp_path: Path) -> None:
     code, text = run("inspect", home / "chains/secc_7.pem", "--edition", "iso2")
     assert code == Exit.FAILED
     assert "key family p521 is not of edition iso2" in text
+    code, text = run("issue", home, "v2g-root", "X", "--name", "x")
+    assert code == Exit.USAGE
+    assert "'contract', 'cps'" in text
+    assert "ocsp-signer" not in run("issue", "--help")[1]
     assert run("revoke", home, "secc_7", "--reason", "superseded")[0] == 0
     assert Hierarchy.load(home).revoked
     assert run("export", home, "everest", tmp_path / "everest")[0] == 0
@@ -248,6 +252,9 @@ def test_command_line_from_mint_to_break(tmp_path: Path) -> None:
     code, text = run("break", home, "vehicle-expired", "staple-revoked", "--out", tmp_path / "bad")
     assert code == 0, text
     assert (tmp_path / "bad/staple-revoked.0.ocsp").stat().st_size
+    code, text = run("break", home, "vehicle-expired", "--out", tmp_path / "bad")
+    assert code == Exit.USAGE
+    assert "vehicle-expired.pem exists already; --overwrite replaces it" in text
     code, text = run("break", "--list")
     assert code == 0
     assert "vehicle-expired" in text

@@ -52,7 +52,7 @@ def run(*arguments: str):
         (["powerline", "--modem", "ev:spec:CAR"], "role EV or EVSE expected"),
         (["powerline", "--attenuation", "ev,x=3"], "no modem 'x' on the line"),
         (["powerline", "--attenuation", "ev,evse=far"], "attenuation 'ev,evse=far': 'far' is no number"),
-        (["powerline", "--fault", "drop:parm"], "fault 'drop:parm': 'parm' is no number"),
+        (["powerline", "--fault", "drop:parm"], "'parm' is neither a message, as CM_SLAC_PARM_CNF, nor"),
         (["powerline", "--fault", "eat:0x6065"], "drop, duplicate or corrupt expected"),
         (["powerline", "--attachment", "glue"], "glue"),
     ],
@@ -121,7 +121,7 @@ def test_two_programs_match_on_the_simulated_line(tmp_path):
     rows = {row["check"]: row for row in json.loads((tmp_path / "doctor.json").read_text())}
     assert rows["modem"]["detail"].startswith("Lumissil CG5317")
     assert rows["link"]["status"] == "ok"
-    assert "CM_SLAC_MATCH_CNF" in run("sniff", "--read", str(pcap)).output
+    assert run("sniff", "--read", str(pcap)).output.count("CM_SLAC_MATCH_CNF") == 1
     assert not [name for name in os.listdir("/run/netns") if name.startswith(PREFIX)]
 
 
@@ -149,6 +149,39 @@ def test_our_station_withstands_the_attacks(tmp_path):
         "good cut short: no answer",
     ]
     assert "run-id flood: serves at least five" in run("attack", "evse", "--list").output
+
+
+@pytest.mark.netns
+@needs_namespaces
+def test_a_target_that_answers_nothing_is_not_blamed(tmp_path):
+    attack = (
+        f"ip netns exec {PREFIX}-ev {HLC} attack evse --iface plc0 --target 02:48:4c:43:00:02 "
+        f"--i-own-this --only 'sounds missing' --capture {tmp_path}/a.pcap"
+    )
+    command = [*HLC.split(), "powerline", "--prefix", PREFIX, "--run", attack]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert result.returncode == Exit.NO_CONNECTION
+    assert "BAD" not in result.stdout
+    assert "answers no CM_SLAC_PARM.REQ at all: nothing was judged" in result.stderr
+
+
+@pytest.mark.netns
+@needs_namespaces
+def test_every_message_of_both_sides_is_shown_and_a_fault_that_met_nothing_is_told(tmp_path):
+    log = tmp_path / "ev.txt"
+    script = (
+        f"ip netns exec {PREFIX}-evse {HLC} slac evse --iface plc0 > /dev/null 2>&1 & "
+        f"sleep 1; ip netns exec {PREFIX}-ev {HLC} slac ev --iface plc0 -v > {log} && wait"
+    )
+    faults = ["--fault", "drop:CM_SLAC_PARM.CNF:1", "--fault", "drop:CM_VALIDATE_REQ"]
+    command = [*HLC.split(), "powerline", "--prefix", PREFIX, *faults, "--run", script]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.strip() == "hlc: fault 'drop:CM_VALIDATE_REQ': no such message came over the line"
+    lines = log.read_text()
+    assert "02:48:4c:43:00:01 > ff:ff:ff:ff:ff:ff  CM_SLAC_PARM_REQ" in lines
+    assert "02:48:4c:43:00:02 > 02:48:4c:43:00:01  CM_SLAC_MATCH_CNF" in lines
+    assert lines.count("CM_SLAC_PARM_CNF") == 2
 
 
 @pytest.mark.netns

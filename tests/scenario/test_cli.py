@@ -41,6 +41,16 @@ def test_nothing_starts_without_a_named_target() -> None:
     assert "--against" in result.output
 
 
+def test_a_command_that_plugs_a_car_in_plays_nothing_about_a_charger() -> None:
+    options = ["--iface", "lo", "--trigger", "true", "--dry-run"]
+    result = runner.invoke(app, ["scenario", "run", "slac-good", "secc-slac-good", *options])
+    assert result.exit_code == 0, result.output
+    assert "left out: 1 of 2, where an SECC is under test" in result.output
+    assert "would run secc-slac-good" in result.output
+    assert "would run slac-good" not in result.output
+    assert runner.invoke(app, ["scenario", "run", "slac-good", *options]).exit_code == 2
+
+
 def test_dry_run_sends_nothing() -> None:
     result = runner.invoke(app, ["scenario", "run", "flood-*", "--against", "192.0.2.1:50000", "--dry-run"])
     assert result.exit_code == 0

@@ -14,8 +14,8 @@ pytest.importorskip("scapy")
 from hlc_sim.powerline import rawsocket
 from hlc_sim.powerline.attacks_matched import ATTACKS
 from hlc_sim.scenario import Result, SimulatedEVCC, SimulatedSECC, library
-from hlc_sim.scenario.matching import EV
-from hlc_sim.scenario.targets import NetworkEVCC, NetworkSECC
+from hlc_sim.scenario.matching import EV, on_interface
+from hlc_sim.scenario.targets import NetworkEVCC, NetworkSECC, NoTarget
 from iso15118.session.events import Role
 from iso15118.slac import Timing
 from iso15118.slac import messages as m
@@ -202,3 +202,26 @@ def test_an_interface_without_a_modem_is_no_fault_of_the_device(
     assert verdict.result is Result.INCONCLUSIVE
     assert verdict.unreached
     assert verdict.reasons == [f"eth1: {reason}"]
+
+
+@pytest.mark.parametrize(
+    "name", ["slac-validation", "secc-slac-validation-toggles", "secc-slac-validation-wrong-count"]
+)
+def test_without_a_control_pilot_no_toggles_are_judged(name: str) -> None:
+    """Neither side of a matching on an interface sees them; nothing is sent."""
+    scenario = library()[name]
+
+    async def on_an_interface() -> None:
+        async with on_interface("nowhere", scenario) as bench:
+            await bench.match(scenario.slac, 1)
+
+    with pytest.raises(NoTarget, match="toggles on the control pilot"):
+        trio.run(on_an_interface)
+
+
+@pytest.mark.parametrize("name", ["slac-validation-silent", "secc-slac-validation-not-required"])
+def test_validation_without_toggles_needs_no_control_pilot(name: str) -> None:
+    settings = library()[name].slac
+    assert settings is not None
+    assert settings.validate
+    assert not settings.counts_toggles

@@ -119,6 +119,16 @@ def test_an_ev_that_does_not_look_at_response_codes(monkeypatch: pytest.MonkeyPa
     assert any("went on" in reason for reason in verdict.reasons)
 
 
+def test_a_car_that_charges_on_and_on_is_told_to_end_sooner() -> None:
+    sound = library()["failed-in-DC_WeldingDetectionRes"]
+    verdict = play(replace(sound, vehicle=replace(sound.vehicle, evcc={"charge_loops": 100_000})))
+    assert verdict.result is Result.INCONCLUSIVE
+    assert verdict.reasons == [
+        "the session never came to DC_WeldingDetectionRes: it went on for 600 s; a car under test should end "
+        "its charging after some loops"
+    ]
+
+
 def test_what_never_happened_is_inconclusive() -> None:
     scenario = Scenario(
         "metering",

@@ -308,6 +308,14 @@ async def test_what_is_no_tls_is_refused_at_once(sent: bytes, words: str) -> Non
         await secure(far, secc_config(mint()), server_side=True)
 
 
+async def test_a_peer_that_just_closes_is_not_said_to_be_refused() -> None:
+    near, far = trio.testing.memory_stream_pair()
+    await far.send_eof()
+    with pytest.raises(TLSError, match=r"^the peer closed the connection without an alert$") as caught:
+        await secure(near, evcc_config(mint()), server_side=False)
+    assert caught.value.alert is None
+
+
 async def test_hello_in_single_octets_is_accepted() -> None:
     hierarchy = mint()
     near, far = trio.testing.memory_stream_pair()

@@ -87,9 +87,10 @@ def test_an_secc_that_never_reports_the_voltage_is_tolerated_and_reported() -> N
 
 
 @pytest.mark.parametrize(
-    ("config", "seconds"), [({"strict": True}, 5.0), ({"pre_charge_patience": 99.0}, 10.0)]
+    ("config", "seconds"),
+    [({}, 10.0), ({"strict": True}, 10.0), ({"strict": True, "pre_charge_patience": 5.0}, 5.0)],
 )
-def test_pre_charge_does_not_go_on_for_ever(config: dict[str, Any], seconds: float) -> None:
+def test_no_contactor_closes_on_a_voltage_that_never_comes(config: dict[str, Any], seconds: float) -> None:
     """V2G_EVCC_PreCharge_Timeout; a strict EV leaves when its patience ends."""
     bench = Bench(**config)
     bench.secc.on[dc.DC_PreChargeReq] = lambda request: dc.DC_PreChargeRes(
@@ -103,6 +104,22 @@ def test_pre_charge_does_not_go_on_for_ever(config: dict[str, Any], seconds: flo
     assert bench.car.closed[-1:] in ([], [(bench.car.closed[-1][0], False)])
     assert bench.car.pilots[-1][1] is ControlPilot.B
     assert isinstance(bench.player.log[-1][1], common.SessionStopReq)
+
+
+def test_a_voltage_that_only_passes_the_batterys_closes_no_contactor() -> None:
+    """A station that overshoots: 0, 200, 390, 560 V for ever. The battery has 400 V."""
+    bench = Bench()
+    reported = iter([0, 200, 390])
+    bench.secc.on[dc.DC_PreChargeReq] = lambda request: dc.DC_PreChargeRes(
+        header=bench.secc.header(),
+        response_code=ResponseCode.OK,
+        evse_present_voltage=number(next(reported, 560)),
+    )
+    result = bench.run()
+    assert result.outcome is Outcome.ABORTED
+    assert "560 V at the inlet before the contactors close, battery has 400 V" in result.reason
+    assert bench.progress() == []
+    assert (True in [closed for _, closed in bench.car.closed]) is False
 
 
 @pytest.mark.parametrize(
