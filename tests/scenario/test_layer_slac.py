@@ -14,7 +14,7 @@ pytest.importorskip("scapy")
 from hlc_sim.powerline import rawsocket
 from hlc_sim.powerline.attacks_matched import ATTACKS
 from hlc_sim.scenario import Result, SimulatedEVCC, SimulatedSECC, library
-from hlc_sim.scenario.matching import EV, on_interface
+from hlc_sim.scenario.matching import EV
 from hlc_sim.scenario.targets import NetworkEVCC, NetworkSECC, NoTarget
 from iso15118.session.events import Role
 from iso15118.slac import Timing
@@ -212,7 +212,7 @@ def test_without_a_control_pilot_no_toggles_are_judged(name: str) -> None:
     scenario = library()[name]
 
     async def on_an_interface() -> None:
-        async with on_interface("nowhere", scenario) as bench:
+        async with NetworkSECC(interface="nowhere").bench(scenario) as bench:
             await bench.match(scenario.slac, 1)
 
     with pytest.raises(NoTarget, match="toggles on the control pilot"):
