@@ -199,6 +199,10 @@ def _unanswered(record: Record, device: Role) -> list[Problem]:
     name = name_of(last.message)
     if device is Role.SECC and name.endswith("Req"):
         how = "closed" if record.closed_by is device else "no answer"
+        if how == "closed" and any(
+            seen.message is None and seen.sender is not device for seen in record.seen
+        ):
+            return []  # what cannot be decoded ends the connection; the next request may cross that
         return [Problem("no answer", f"{how}/{name}", f"{name} got no answer ({how})")]
     if device is Role.EVCC and record.closed_by is not device and "FAILED" not in last.code:
         return [Problem("no answer", f"silence/{name}", f"neither a request nor a close after {name}")]

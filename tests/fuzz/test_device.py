@@ -51,6 +51,12 @@ def test_our_own_secc_bears_it_and_what_it_does_not_offer_is_passed_over() -> No
     assert set(device.unusable) >= {"dc", "dc-dynamic"}
 
 
+def test_a_request_that_crosses_the_close_for_an_undecodable_frame_needs_no_answer() -> None:
+    """The second of two frames is no EXI; our vehicle goes on before it sees the end."""
+    subject = Messages(Role.SECC, device=on(SimulatedSECC()))
+    assert subject.run(subject.case(1, 37)) == []
+
+
 def test_our_own_evcc_bears_it() -> None:
     assert problems(on(SimulatedEVCC()), Role.EVCC, range(15)) == []
 
