@@ -102,10 +102,12 @@ def run_evcc(
             else:
                 vehicle.pause_over()
 
-    interrupted = run(main, Role.EVCC, settings, interface, security, recording)
-    if recording.json is not None:
-        listed = [summary.of_charge(item) for item in results]
-        summary.write(recording.json, listed if sessions > 1 or not listed else listed[0])
+    try:
+        interrupted = run(main, Role.EVCC, settings, interface, security, recording)
+    finally:  # also if a later session did not come about
+        if recording.json is not None:
+            listed = [summary.of_charge(item) for item in results]
+            summary.write(recording.json, listed if sessions > 1 or not listed else listed[0])
     if interrupted:
         complain("interrupted")
         raise typer.Exit(Exit.INTERRUPTED)

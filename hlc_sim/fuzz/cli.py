@@ -199,7 +199,7 @@ def _run(work: Campaign, cases: int | None, seconds: float | None, output: Path 
         gone = str(error)
         work.write_new()
     findings = work.findings()
-    typer.echo(f"{work.cases} cases, {len(findings)} findings, {growth} KiB more memory")
+    typer.echo(f"{work.cases} cases, {len(findings)} findings, {growth} KiB more memory in this process")
     device = getattr(work.subject, "device", None)
     if skipped := getattr(device, "passed", 0):
         typer.echo(f"{skipped} cases did not come about", err=True)

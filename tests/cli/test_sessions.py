@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import signal
@@ -12,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 from typer.testing import CliRunner, Result
 
 from hlc_sim.cli.app import app
+from hlc_sim.transport import tcp
 
 RUNNER = CliRunner()
 
@@ -120,6 +123,25 @@ def test_secc_ends_after_its_sessions_and_says_if_one_failed() -> None:
         _, log = process.communicate(timeout=10)
     assert process.returncode == 1
     assert "broken V2GTP frame, connection closed: V2GTP version is 0x67, expected 0x01" in log
+
+
+def test_the_sessions_before_one_that_finds_no_charger_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, connect, asked = tmp_path / "evcc.json", tcp.connect, []
+
+    async def once(address: tuple[str, int]) -> trio.SocketStream:
+        asked.append(address)
+        if len(asked) > 1:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+        return await connect(address)
+
+    monkeypatch.setattr(tcp, "connect", once)
+    with secc() as (_, port):
+        options = ["--speed", "2000", "--sessions", "2", "--json", str(report)]
+        result = hlc("evcc", "--lab-plain-tcp", "--connect", f"[::1]:{port}", *options)
+    assert result.exit_code == 3, result.output
+    assert [item["ok"] for item in json.loads(report.read_text())] == [True]
 
 
 @pytest.mark.parametrize("command", ["secc", "evcc"])
