@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
 from random import Random
 
+from iso15118 import sdp
 from iso15118.session.events import Role
+from iso15118.v2gtp import HEADER_SIZE
 
 from ..scenario.model import Outcome
 from ..scenario.settings import ENDPOINT
 from .octets import Octets, Volley, mutated
 
-_TLS, _NONE = 0x00, 0x10
-_REQUESTS = (bytes.fromhex("01fe9000000000020000"), bytes.fromhex("01fe9000000000021000"))
+_REQUESTS = tuple(sdp.datagram(sdp.Request(security)) for security in sdp.Security)
 """For TLS, and for a port without."""
-_HEAD = bytes.fromhex("01fe900100000014")
+_ADDRESS, _PORT = IPv6Address(ENDPOINT[:16]), int.from_bytes(ENDPOINT[16:], "big")
+_RESPONSES = tuple(sdp.datagram(sdp.Response(_ADDRESS, _PORT, security)) for security in sdp.Security)
+_WIRELESS = sdp.datagram(sdp.WirelessRequest(positioning=1, coupling_type=1))
 _MIXED = 5
 """Cases of which one may have datagrams of both kinds."""
-_WIRELESS = bytes.fromhex("01fe90020000003d0000000101") + b"ZZ00000".ljust(20, b"\0") + bytes(36)
-
-
-def _response(security: int) -> bytes:
-    return _HEAD + ENDPOINT + bytes([security, 0])
 
 
 @dataclass
@@ -33,7 +32,7 @@ class Discovery(Octets):
     health_every: int = 10
 
     def correct(self) -> Sequence[bytes]:
-        return _REQUESTS if self.tests is Role.SECC else (_response(_TLS), _response(_NONE))
+        return _REQUESTS if self.tests is Role.SECC else _RESPONSES
 
     def place(self, rng: Random, correct: Sequence[bytes]) -> int:
         return 0
@@ -74,5 +73,6 @@ class Discovery(Octets):
         """The octets say whether it is a request; or an answer: one address, a port, a security, TCP."""
         if self.tests is Role.SECC:
             return data in _REQUESTS
-        whole = len(data) == 28 and data[:8] == _HEAD
-        return whole and data[24:26] != b"\0\0" and data[26] in (_TLS, _NONE) and data[27] == 0
+        good = _RESPONSES[0]
+        whole = len(data) == len(good) and data[:HEADER_SIZE] == good[:HEADER_SIZE]
+        return whole and data[24:26] != b"\0\0" and data[26] in set(sdp.Security) and data[27] == 0

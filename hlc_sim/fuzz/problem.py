@@ -21,29 +21,31 @@ class Problem(NamedTuple):
     text: str
 
 
-class _Hang(Exception):
-    pass
+class Hang(Exception):
+    """No end within the time given."""
 
 
 def guarded(name: str, run: Callable[[], list[Problem]], seconds: float = SECONDS) -> list[Problem]:
     """What `run` finds; an exception or no end in `seconds` is a finding too. `name`: of the device."""
     try:
-        with _watchdog(seconds):
+        with watchdog(seconds):
             return run()
-    except _Hang:
+    except Hang:
         return [Problem("hang", f"hang/{name}", f"no end within {seconds:g} s")]
     except Exception as error:
         return [crash(error)]
 
 
 @contextmanager
-def _watchdog(seconds: float) -> Iterator[None]:
+def watchdog(seconds: float) -> Iterator[None]:
+    """Raise Hang in the body after `seconds` of real time; outside of the main thread, never."""
+
     def ring(*_: object) -> None:
-        raise _Hang
+        raise Hang
 
     try:
         before = signal.signal(signal.SIGALRM, ring)
-    except ValueError:  # not in the main thread: without a watchdog
+    except ValueError:  # not in the main thread
         yield
         return
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -166,8 +166,8 @@ def power_at(entries: Sequence[Entry], time: float) -> PerPhase | None:
 
 def covers(schedule: common.PowerSchedule, now: float) -> bool:
     """Whether an interval holds `now`, Unix s; 1 s before the first is well enough."""
-    seconds = sum(entry.duration for entry in schedule.power_schedule_entries.power_schedule_entry)
-    return schedule.time_anchor - 1 <= now < schedule.time_anchor + seconds
+    entries = entries_of(schedule)
+    return bool(entries) and entries[0].start - 1 <= now < entries[-1].end
 
 
 def anchored(item: common.ScheduleTuple, anchor: int) -> common.ScheduleTuple:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from hlc_sim.conformance import Case, CaseResult, Group, Result, Shelf, of_simulator, run_case, suite
+from hlc_sim.fuzz.problem import Hang, watchdog
 from hlc_sim.scenario import SimulatedEVCC, SimulatedSECC, Target
 from iso15118.session.events import Role
 
@@ -21,11 +21,6 @@ from .model import Kind, Mutant
 
 SECONDS = 30
 """s of real time after which a case counts as hanging; a sound one takes a tenth of one."""
-
-
-class Hang(Exception):
-    """A case came to no end."""
-
 
 _NEAR: dict[Kind, tuple[Group, ...]] = {
     Kind.CHECK: (Group.SESSION_ID, Group.PNC, Group.SERVICES, Group.PAUSE, Group.VALUES),
@@ -87,7 +82,7 @@ def conform(mutant: Mutant, cases: list[Case] | None = None) -> Found | None:
 def _verdict(case: Case, shelf: Shelf) -> str:
     """Empty if the case does not fail; else what is to be said beside its id."""
     try:
-        with _watchdog():
+        with watchdog(SECONDS):
             result = play(case, shelf)
     except Hang:
         return " (hang)"
@@ -118,17 +113,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
-
-
-@contextmanager
-def _watchdog() -> Iterator[None]:
-    def ring(*_: object) -> None:
-        raise Hang
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
